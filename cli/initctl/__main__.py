@@ -1,0 +1,5 @@
+"""``python -m initctl``."""
+
+from initctl.app import main
+
+main()

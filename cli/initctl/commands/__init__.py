@@ -1,0 +1,1 @@
+"""One file a subcommand; each imports the library only when it runs."""

@@ -1,0 +1,79 @@
+"""``initctl closed-form``: text or counts to a checkpoint."""
+
+from __future__ import annotations
+
+import json as _json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from initctl import options as o
+from initctl.console import TerminalProgress, print_json, print_published
+from initctl.texts import text_paths
+
+
+def closed_form(
+    config: Annotated[
+        Path, typer.Option(metavar="CONFIG", help="Hugging Face config.json of the model.")
+    ],
+    output: o.Output,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="TEXT...", help="Text or JSONL, plain or gzip; - is stdin."),
+    ] = None,
+    more: Annotated[
+        list[Path] | None, typer.Argument(metavar="[TEXT...]", help="More corpus files.")
+    ] = None,
+    tokenizer: o.TokenizerFile = None,
+    train_tokenizer: o.TrainTokenizer = None,
+    counts: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Counts made by initctl cooc, not text.")
+    ] = None,
+    offsets: o.Offsets = 5,
+    holdout: o.Holdout = 0.02,
+    documents: o.Border = o.Documents.BLANK,
+    text_field: o.TextField = None,
+    seed: o.Seed = 0,
+    device: o.Device = "auto",
+    memory: o.Memory = "4G",  # type: ignore[assignment]
+    jobs: o.Jobs = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    force: o.Force = False,
+    plan: o.PlanOnly = False,
+) -> None:
+    """Compile a language model by counting and solving, without gradient descent on text.
+
+    Example: initctl closed-form --config config.json --corpus book.txt.gz
+    --train-tokenizer 2048 -o out/
+    """
+    from structinit_core import recipes
+    from structinit_core.corpus import Border
+    from structinit_core.diagnose import Report
+
+    progress = TerminalProgress(quiet)
+    with text_paths([*(corpus or []), *(more or [])]) as paths:
+        source = None
+        if paths or counts is None:
+            source = recipes.CountSource(
+                texts=paths,
+                tokenizer=tokenizer,
+                train_vocabulary=train_tokenizer,
+                offsets=offsets,
+                holdout=holdout,
+                border=Border(documents.value),
+                text_field=text_field,
+                seed=seed,
+                memory_bytes=memory,
+            )
+        job = recipes.ClosedFormJob(config, source, counts, seed, device, memory)
+        if plan:
+            print_json(recipes.plan(job).model_dump(mode="json"))
+            return
+        with progress.running():
+            made = recipes.closed_form(job, output, force=force, progress=progress)
+    report = Report.model_validate_json((output / "report.json").read_text(encoding="utf-8"))
+    run = _json.loads((output / "run.json").read_text(encoding="utf-8"))
+    progress.report(report, run["seconds"])
+    print_published(output, made, json, progress)

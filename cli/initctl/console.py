@@ -1,0 +1,120 @@
+"""stdout carries the result; stderr progress, tables and warnings, mostly for a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from structinit_core.diagnose import Report
+
+_STATIC = ("shape", "dtype", "rms", "norm", "spectral_norm", "stable_rank", "nan", "inf")
+
+
+class TerminalProgress:
+    """Progress drawn on a terminal's stderr; elsewhere only warnings are written."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self._quiet = quiet
+        self._task: TaskID | None = None
+        self._bar: Any = None
+
+    @contextmanager
+    def running(self) -> Iterator[TerminalProgress]:
+        """Draw until the end of the block; the bar is wiped on every exit."""
+        if self._quiet or not self.console.is_terminal:
+            yield self
+            return
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import TimeElapsedColumn as Elapsed
+
+        columns = (TextColumn("{task.description}"), BarColumn(), Elapsed(), TimeRemainingColumn())
+        with Progress(*columns, console=self.console, transient=True) as self._bar:
+            yield self
+        self._bar = None
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Show a new stage."""
+        if self._bar is not None:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(escape(name), total=total)
+
+    def advance(self, steps: int = 1) -> None:
+        """Move the bar."""
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, steps)
+
+    def warn(self, message: str) -> None:
+        """Write a warning line, unless quiet."""
+        if not self._quiet:
+            self.console.print(f"initctl: warning: {escape(message)}", soft_wrap=True)
+
+    def report(self, report: Report, seconds: dict[str, float] | None = None) -> None:
+        """Show a report as tables, on a terminal only."""
+        if not self._quiet and self.console.is_terminal:
+            show_report(self.console, report, seconds)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_published(output: Path, made: bool, as_json: bool, progress: TerminalProgress) -> None:
+    """The published path on stdout, or one object that holds its report too."""
+    report = output / "report.json"
+    if as_json:
+        content = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
+        print_json({"output": str(output), "up_to_date": not made, "report": content})
+        return
+    if not made and progress.console.is_terminal:
+        progress.warn(f"{output} is up to date")
+    sys.stdout.write(f"{output}\n")
+
+
+def show_report(console: Console, report: Report, seconds: dict[str, float] | None = None) -> None:
+    """A report as two tables: values of the whole subject, then one row a tensor."""
+    from rich.table import Table
+
+    whole = Table(title=escape(report.subject), title_justify="left")
+    whole.add_column("check")
+    whole.add_column("value", justify="right")
+    whole.add_column("unit")
+    whole.add_column("verdict")
+    for check in report.checks:
+        if check.tensor is None:
+            unit, mark = escape(check.unit), "" if check.verdict == "info" else check.verdict
+            whole.add_row(escape(check.name), _number(check.value), unit, mark)
+    for name, spent in (seconds or {}).items():
+        whole.add_row(f"seconds.{escape(name)}", f"{spent:.1f}", "s", "")
+    console.print(whole)
+    rows: dict[str, dict[str, Any]] = {}
+    for check in report.checks:
+        if check.tensor is not None:
+            rows.setdefault(check.tensor, {})[check.name] = check.value
+    if rows:
+        table = Table("tensor", *_STATIC)
+        for tensor, values in rows.items():
+            table.add_row(escape(tensor), *(_number(values.get(name)) for name in _STATIC))
+        console.print(table)
+    for note in report.notes:
+        console.print(f"- {escape(note)}", soft_wrap=True)
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"
+    return escape(f"{value:,}" if isinstance(value, int) else str(value))

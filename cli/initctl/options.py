@@ -1,0 +1,101 @@
+"""Options shared by the commands; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+class Documents(StrEnum):
+    """The library's document borders by name."""
+
+    BLANK = "blank"
+    TITLE = "title"
+    LINE = "line"
+    FILE = "file"
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of a size such as ``512M`` or ``4G``."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a size such as 512M or 4G")
+    size = int(float(match[1]) * _UNITS[match[2].upper()])
+    if size < 1 << 20:
+        raise typer.BadParameter("less than 1M is not enough for anything")
+    return size
+
+
+def set_jobs(jobs: int | None) -> int | None:
+    """Bound every library's threads; only possible before one of them is loaded."""
+    if jobs is not None:
+        for name in _THREAD_VARIABLES:
+            os.environ[name] = str(jobs)
+    return jobs
+
+
+Output = Annotated[
+    Path, typer.Option("-o", "--output", metavar="OUT", help="Directory to publish.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of every random draw.", min=0, max=2**63 - 1)]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda[:n].")]
+Memory = Annotated[
+    int,
+    typer.Option(
+        parser=parse_memory, metavar="SIZE", help="Bound of the working set, such as 512M or 4G."
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, callback=set_jobs, help="Threads.", show_default="all cores", metavar="N"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace an output that this program did not make.")
+]
+PlanOnly = Annotated[
+    bool, typer.Option("--plan", help="Print sizes, memory and disk forecast; write nothing.")
+]
+TokenizerFile = Annotated[
+    Path | None, typer.Option("--tokenizer", metavar="FILE", help="A tokenizer.json to use.")
+]
+TrainTokenizer = Annotated[
+    int | None,
+    typer.Option(metavar="V", min=257, help="Train a byte-level BPE of V tokens on the text."),
+]
+Offsets = Annotated[int, typer.Option(min=1, max=255, help="Count offsets 1 to this.")]
+Holdout = Annotated[
+    float, typer.Option(min=0.0, max=0.5, help="Share of documents that enter no count.")
+]
+Border = Annotated[
+    Documents,
+    typer.Option(
+        "--documents",
+        help="Where documents of plain text begin: after a blank line, at a '= Title =' line, "
+        "at every line, or with the file.",
+    ),
+]
+TextField = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Read every file as JSONL with the text in this field. Files named .jsonl or "
+        ".ndjson are JSONL anyway, with the field 'text'.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,65 @@
+"""structinit: starting checkpoints that are computed instead of drawn at random.
+
+The names below are the public library; each loads its room on first use, so that importing
+the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from structinit_core.blueprint import make_blueprint, read_config
+    from structinit_core.checkpoint import read_tensors
+    from structinit_core.cooc import KneserNey, open_counts
+    from structinit_core.diagnose import Report
+    from structinit_core.recipes import (
+        ClosedFormJob,
+        CountSource,
+        DiagnoseJob,
+        closed_form,
+        count_corpus,
+        diagnose,
+        plan,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ClosedFormJob": "recipes",
+    "CountSource": "recipes",
+    "DiagnoseJob": "recipes",
+    "KneserNey": "cooc",
+    "Report": "diagnose",
+    "closed_form": "recipes",
+    "count_corpus": "recipes",
+    "diagnose": "recipes",
+    "make_blueprint": "blueprint",
+    "open_counts": "cooc",
+    "plan": "recipes",
+    "read_config": "blueprint",
+    "read_tensors": "checkpoint",
+}
+
+__all__ = [
+    "ClosedFormJob",
+    "CountSource",
+    "DiagnoseJob",
+    "KneserNey",
+    "Report",
+    "closed_form",
+    "count_corpus",
+    "diagnose",
+    "make_blueprint",
+    "open_counts",
+    "plan",
+    "read_config",
+    "read_tensors",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,44 @@
+"""Bytes on disk: manifests, digests, atomic publication, memory-mapped arrays."""
+
+from structinit_core.artifact.arrays import (
+    ArrayWriter,
+    index_dtype,
+    load_array,
+    load_csr,
+    save_array,
+)
+from structinit_core.artifact.digest import canonical_json, file_digest, pretty_json, text_digest
+from structinit_core.artifact.manifest import (
+    MANIFEST,
+    FileEntry,
+    Input,
+    Manifest,
+    Recipe,
+    open_artifact,
+    read_manifest,
+)
+from structinit_core.artifact.publish import is_up_to_date, locked, refuse_foreign, scratch, staged
+
+__all__ = [
+    "MANIFEST",
+    "ArrayWriter",
+    "FileEntry",
+    "Input",
+    "Manifest",
+    "Recipe",
+    "canonical_json",
+    "file_digest",
+    "index_dtype",
+    "is_up_to_date",
+    "load_array",
+    "load_csr",
+    "locked",
+    "open_artifact",
+    "pretty_json",
+    "read_manifest",
+    "refuse_foreign",
+    "save_array",
+    "scratch",
+    "staged",
+    "text_digest",
+]

@@ -1,0 +1,36 @@
+"""A Hugging Face directory around the weights: config, generation config, tokenizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from structinit_core.artifact import pretty_json
+from structinit_core.blueprint import Blueprint
+from structinit_core.corpus import Frame, write_tokenizer
+
+_ARCHITECTURES = {"gpt2": "GPT2LMHeadModel"}
+
+
+def write_directory(
+    directory: Path, blueprint: Blueprint, tokenizer_json: str, frame: Frame | None
+) -> None:
+    """Write ``config.json``, ``generation_config.json`` and the tokenizer files.
+
+    The user's config is kept, unknown keys too; what the weights decide is set: the
+    architecture, float32, and the begin and end ids of the tokenizer that was counted with
+    (``null`` where it has none).
+    """
+    ids: dict[str, Any] = {
+        "bos_token_id": frame.begin_id if frame else None,
+        "eos_token_id": frame.end_id if frame else None,
+    }
+    config = {key: value for key, value in blueprint.config.items() if key != "torch_dtype"}
+    config |= ids | {"architectures": [_ARCHITECTURES[blueprint.family]], "dtype": "float32"}
+    (directory / "config.json").write_text(pretty_json(config), encoding="utf-8")
+    generation = ids | {"pad_token_id": ids["eos_token_id"]}
+    (directory / "generation_config.json").write_text(
+        pretty_json({key: value for key, value in generation.items() if value is not None}),
+        encoding="utf-8",
+    )
+    write_tokenizer(tokenizer_json, directory, blueprint.context)

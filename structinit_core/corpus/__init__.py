@@ -1,0 +1,34 @@
+"""Text to documents to a memory-mapped stream of token ids."""
+
+from structinit_core.corpus.readers import Border, read_documents
+from structinit_core.corpus.tokenizer import (
+    Frame,
+    find_frame,
+    load_tokenizer,
+    serialise,
+    train_tokenizer,
+    vocabulary_size,
+    write_tokenizer,
+)
+from structinit_core.corpus.tokens import Split, TokenStream, hold_out, tokenize
+from structinit_core.corpus.windows import cut_windows, scored_positions, spread, window_starts
+
+__all__ = [
+    "Border",
+    "Frame",
+    "Split",
+    "TokenStream",
+    "cut_windows",
+    "find_frame",
+    "hold_out",
+    "load_tokenizer",
+    "read_documents",
+    "scored_positions",
+    "serialise",
+    "spread",
+    "tokenize",
+    "train_tokenizer",
+    "vocabulary_size",
+    "window_starts",
+    "write_tokenizer",
+]

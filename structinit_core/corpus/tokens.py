@@ -1,0 +1,138 @@
+"""Documents to one memory-mapped stream of token ids, and the slice held out of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from structinit_core.artifact import ArrayWriter, load_array, save_array
+from structinit_core.corpus.tokenizer import Frame, find_frame, vocabulary_size
+from structinit_core.errors import InputError
+from structinit_core.progress import Progress, Silent
+
+HOLDOUT_PIECE = 8192
+"""Tokens: a longer document is held out in pieces of this length, so that a corpus of a few
+long documents still gives a slice that is spread over all of it."""
+_BATCH_CHARACTERS = 1 << 22
+
+
+@dataclass(frozen=True)
+class TokenStream:
+    """Token ids of a corpus; document ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
+
+    ``ids``: uint16 where the vocabulary fits, else uint32, memory-mapped. ``offsets``: int64.
+    """
+
+    ids: NDArray[Any]
+    offsets: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Spans ``(start, stop)`` of a token stream, int64 of shape (n, 2): counted or held out."""
+
+    counted: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+
+
+def tokenize(
+    documents: Iterable[str],
+    tokenizer: Tokenizer,
+    directory: Path,
+    progress: Progress | None = None,
+) -> TokenStream:
+    """The token stream of ``documents``, written to ``directory`` and memory-mapped.
+
+    Every document is framed by the tokenizer's begin and end tokens where it has them.
+    Cost: time linear in the text and bound by the tokenizer; memory one batch of documents.
+
+    Raises:
+        InputError: no document, or none with a token.
+    """
+    progress = progress or Silent()
+    frame = find_frame(tokenizer)
+    width = np.uint16 if vocabulary_size(tokenizer) <= 1 << 16 else np.uint32
+    lengths: list[int] = []
+    with ArrayWriter(directory / "tokens.npy", width) as writer:
+        for batch in _batches(documents):
+            for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+                ids = _framed(encoding.ids, frame)
+                if len(ids):
+                    writer.append(ids)
+                    lengths.append(len(ids))
+            progress.advance(sum(map(len, batch)))
+    if not lengths:
+        raise InputError("the corpus holds no text")
+    save_array(directory / "offsets.npy", np.cumsum([0, *lengths], dtype=np.int64))
+    return TokenStream(
+        load_array(directory / "tokens.npy"), np.array(load_array(directory / "offsets.npy"))
+    )
+
+
+def hold_out(stream: TokenStream, fraction: float, seed: int) -> Split:
+    """The counted and the held-out spans of a stream, drawn by document.
+
+    A document (a piece of :data:`HOLDOUT_PIECE` tokens of a long one) is held out when a
+    hash of its own tokens and ``seed`` falls below ``fraction``: the draw does not depend on
+    the order of documents or on sharding, and copies of a document stay together. Should a
+    corpus of several pieces draw none, the one with the smallest hash is taken. Spans of
+    one document that stay together are one span.
+    """
+    counted: list[tuple[int, int]] = []
+    held: list[tuple[int, int]] = []
+    pieces = list(_pieces(stream.offsets))
+    draws = [_draw(stream.ids[start:stop], seed) for start, stop, _ in pieces]
+    chosen = [draw < fraction for draw in draws]
+    if fraction > 0 and len(pieces) > 1 and not any(chosen):
+        chosen[int(np.argmin(draws))] = True
+    for (start, stop, first), is_held in zip(pieces, chosen, strict=True):
+        spans = held if is_held else counted
+        if not first and spans and spans[-1][1] == start:
+            spans[-1] = (spans[-1][0], stop)
+        else:
+            spans.append((start, stop))
+    return Split(_as_spans(counted), _as_spans(held))
+
+
+def _as_spans(spans: list[tuple[int, int]]) -> NDArray[np.int64]:
+    return np.array(spans, dtype=np.int64).reshape(-1, 2)
+
+
+def _pieces(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int, bool]]:
+    """``(start, stop, is the first of its document)``."""
+    for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        for start in range(begin, end, HOLDOUT_PIECE):
+            yield start, min(start + HOLDOUT_PIECE, end), start == begin
+
+
+def _draw(ids: NDArray[Any], seed: int) -> float:
+    """A number in [0, 1) from the tokens' values (not their width) and the seed."""
+    digest = hashlib.blake2b(digest_size=8, key=seed.to_bytes(8, "little"))
+    digest.update(ids.astype("<u4").tobytes())
+    return int.from_bytes(digest.digest(), "little") / 2**64
+
+
+def _framed(ids: list[int], frame: Frame | None) -> NDArray[np.uint32]:
+    if frame is None:
+        return np.array(ids, dtype=np.uint32)
+    return np.array([frame.begin_id, *ids, frame.end_id], dtype=np.uint32)
+
+
+def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    characters = 0
+    for document in documents:
+        batch.append(document)
+        characters += len(document)
+        if characters >= _BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,48 @@
+"""Logical matrices to stored tensors, in blueprint order: what every initializer yields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from structinit_core.blueprint import Blueprint, Kind, Orientation, Role, TensorSpec
+from structinit_core.errors import NumericalError
+from structinit_core.initializers.fill import fill
+
+Compiled = dict[tuple[Role, Kind, int | None], Tensor]
+"""Logical parts a method has set, by (role, kind, layer)."""
+
+
+def stored(spec: TensorSpec, parts: list[Tensor]) -> Tensor:
+    """The stored tensor of logical parts: fused along the output axis, oriented, contiguous."""
+    whole = torch.cat(parts, dim=0) if len(parts) > 1 else parts[0]
+    if spec.orientation is Orientation.IN_OUT:
+        whole = whole.T
+    if tuple(whole.shape) != spec.shape:
+        raise ValueError(f"{spec.name}: made {tuple(whole.shape)}, the blueprint says {spec.shape}")
+    return whole.contiguous()
+
+
+def compiled_stream(
+    blueprint: Blueprint, compiled: Compiled, seed: int
+) -> Iterator[tuple[TensorSpec, Tensor]]:
+    """Every stored tensor in blueprint order: the compiled parts, and :func:`fill` elsewhere.
+
+    Memory: one tensor beyond them.
+
+    Raises:
+        NumericalError: a tensor holds NaN or infinity.
+    """
+    for spec in blueprint.tensors:
+        if spec.tied_to:
+            continue
+        parts = []
+        for role in spec.roles:
+            part = compiled.get((role, spec.kind, spec.layer))
+            parts.append(fill(spec, role, blueprint, seed) if part is None else part)
+        tensor = stored(spec, parts)
+        if not bool(torch.isfinite(tensor).all()):
+            raise NumericalError("holds NaN or infinity", where=spec.name)
+        yield spec, tensor

@@ -1,0 +1,175 @@
+"""``cooc``: from text to a published counts artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from structinit_core.artifact import (
+    Input,
+    Recipe,
+    file_digest,
+    is_up_to_date,
+    locked,
+    pretty_json,
+    refuse_foreign,
+    save_array,
+    scratch,
+    staged,
+)
+from structinit_core.cooc import COUNTS_KIND, COUNTS_VERSION, count_stream
+from structinit_core.corpus import (
+    Border,
+    Split,
+    TokenStream,
+    hold_out,
+    load_tokenizer,
+    read_documents,
+    serialise,
+    tokenize,
+    train_tokenizer,
+    vocabulary_size,
+)
+from structinit_core.errors import UsageError
+from structinit_core.progress import Progress, Silent
+from structinit_core.recipes.record import Recorder
+
+
+@dataclass(frozen=True)
+class CountSource:
+    """The text to count and how: everything that decides the counts' bytes but ``memory``.
+
+    Exactly one of ``tokenizer`` (a ``tokenizer.json``) and ``train_vocabulary`` is given.
+    """
+
+    texts: Sequence[Path]
+    tokenizer: Path | None = None
+    train_vocabulary: int | None = None
+    offsets: int = 5
+    holdout: float = 0.02
+    border: Border = Border.BLANK
+    text_field: str | None = None
+    seed: int = 0
+    memory_bytes: int = 4 << 30
+
+    def __post_init__(self) -> None:
+        if not self.texts:
+            raise UsageError("no text was given")
+        if (self.tokenizer is None) == (self.train_vocabulary is None):
+            raise UsageError("give either a tokenizer or a vocabulary size to train one")
+        if not 0 <= self.holdout < 1:
+            raise UsageError(f"the held-out share must lie in [0, 1), not {self.holdout}")
+        if not 0 <= self.seed < 2**64:
+            raise UsageError(f"the seed must lie between 0 and 2**64 - 1, not {self.seed}")
+
+    def inputs(self) -> tuple[Input, ...]:
+        """Name and content hash of every file read."""
+        paths = [*self.texts, *([self.tokenizer] if self.tokenizer else [])]
+        return tuple(Input(name=path.name, sha256=file_digest(path)) for path in paths)
+
+    def params(self) -> dict[str, Any]:
+        """The parameters that decide the bytes, as JSON values."""
+        return {
+            "train_vocabulary": self.train_vocabulary,
+            "offsets": self.offsets,
+            "holdout": self.holdout,
+            "border": self.border.value,
+            "text_field": self.text_field,
+            "seed": self.seed,
+        }
+
+    def documents(self) -> Iterator[str]:
+        """The documents of all texts in order."""
+        return read_documents(self.texts, border=self.border, text_field=self.text_field)
+
+
+def count_corpus(
+    source: CountSource, output: Path, *, force: bool = False, progress: Progress | None = None
+) -> bool:
+    """Publish the counts of ``source`` at ``output``; ``False`` if it was up to date already.
+
+    The artifact holds ``counts.json`` (sizes), ``tokenizer.json``, the arrays of
+    :func:`structinit_core.cooc.count_stream`, and the held-out documents' tokens.
+    Cost: bound by the tokenizer (about 10⁶ tokens a second on two cores); memory as the
+    source says. Same source, same bytes.
+
+    Raises:
+        InputError: an unreadable text or tokenizer. LockedError: another run writes there.
+        IncompatibleError: ``output`` is not ours. LimitError: memory or disk.
+    """
+    record = Recorder(progress or Silent())
+    refuse_foreign(output, force)
+    with locked(output):
+        record.stage("hashing inputs")
+        recipe = Recipe(
+            kind=COUNTS_KIND,
+            version=COUNTS_VERSION,
+            params=source.params(),
+            inputs=source.inputs(),
+        )
+        if is_up_to_date(output, recipe):
+            return False
+        with staged(output, recipe) as work, scratch(output) as temporary:
+            _count_into(source, work, temporary, record)
+            record.write(work)
+    return True
+
+
+def _count_into(source: CountSource, work: Path, temporary: Path, record: Recorder) -> None:
+    tokenizer = _tokenizer(source, record)
+    vocabulary = vocabulary_size(tokenizer)
+    record.stage("tokenizing")
+    stream = tokenize(source.documents(), tokenizer, temporary, record)
+    split = hold_out(stream, source.holdout, source.seed)
+    counted = int((split.counted[:, 1] - split.counted[:, 0]).sum())
+    record.stage("counting", counted)
+    count_stream(
+        stream,
+        split.counted,
+        vocabulary,
+        work,
+        offsets=source.offsets,
+        memory_bytes=source.memory_bytes,
+        progress=record,
+    )
+    held_out = _save_held_out(stream, split, work)
+    (work / "tokenizer.json").write_text(serialise(tokenizer), encoding="utf-8")
+    facts = {
+        "vocabulary": vocabulary,
+        "offsets": source.offsets,
+        "documents": len(stream.offsets) - 1,
+        "tokens": len(stream.ids),
+        "counted_tokens": counted,
+        "held_out_tokens": held_out,
+        "held_out_spans": len(split.held_out),
+    }
+    (work / "counts.json").write_text(pretty_json(facts), encoding="utf-8")
+
+
+def _tokenizer(source: CountSource, record: Recorder) -> Tokenizer:
+    if source.tokenizer is not None:
+        record.stage("reading the tokenizer")
+        return load_tokenizer(source.tokenizer)
+    asked = source.train_vocabulary or 0
+    record.stage("training the tokenizer")
+    tokenizer = train_tokenizer(source.documents(), asked)
+    if vocabulary_size(tokenizer) < asked:
+        record.warn(
+            f"the corpus supports {vocabulary_size(tokenizer)} tokens only, {asked} were asked for"
+        )
+    return tokenizer
+
+
+def _save_held_out(stream: TokenStream, split: Split, work: Path) -> int:
+    spans = split.held_out.tolist()
+    parts = [stream.ids[start:stop] for start, stop in spans]
+    ids = np.concatenate(parts) if parts else np.zeros(0, stream.ids.dtype)
+    save_array(work / "heldout.tokens.npy", ids)
+    lengths = [0, *(stop - start for start, stop in spans)]
+    save_array(work / "heldout.offsets.npy", np.cumsum(lengths, dtype=np.int64))
+    return len(ids)

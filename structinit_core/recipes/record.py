@@ -1,0 +1,72 @@
+"""``run.json``: what differs between two equal runs, seconds and machine, kept apart."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from structinit_core.artifact import pretty_json
+from structinit_core.progress import Progress
+
+_LIBRARIES = ("structinit", "numpy", "scipy", "numba", "torch", "transformers", "tokenizers")
+
+
+class Recorder:
+    """A progress receiver that passes everything on and keeps the seconds of each stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._seconds: dict[str, float] = {}
+        self._stage: str | None = None
+        self._began = self._stage_began = time.perf_counter()
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """Begin a stage; the seconds of stages of one name add up."""
+        self._close()
+        self._stage = name
+        self._progress.stage(name, total)
+
+    def advance(self, steps: int = 1) -> None:
+        """Pass the steps on."""
+        self._progress.advance(steps)
+
+    def warn(self, message: str) -> None:
+        """Pass the warning on."""
+        self._progress.warn(message)
+
+    def write(self, directory: Path, compile_stages: dict[str, float] | None = None) -> None:
+        """Write ``run.json``: seconds by stage, time, host, peak memory, library versions."""
+        self._close()
+        record = {
+            "schema": "structinit/run/1",
+            "seconds": {name: round(spent, 3) for name, spent in self._seconds.items()},
+            "seconds_total": round(time.perf_counter() - self._began, 3),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "host": platform.node(),
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "versions": {name: _version(name) for name in _LIBRARIES},
+        }
+        if compile_stages:
+            record["seconds_by_compile_stage"] = {
+                name: round(spent, 3) for name, spent in compile_stages.items()
+            }
+        (directory / "run.json").write_text(pretty_json(record), encoding="utf-8")
+
+    def _close(self) -> None:
+        now = time.perf_counter()
+        if self._stage is not None:
+            spent = self._seconds.get(self._stage, 0.0)
+            self._seconds[self._stage] = spent + now - self._stage_began
+        self._stage, self._stage_began = None, now
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
