@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import IO
@@ -80,11 +80,14 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
 
 
-def _open(path: Path) -> IO[bytes]:
-    stream = path.open("rb")
-    if stream.peek(2)[:2] == _GZIP_MAGIC:
-        return io.BufferedReader(gzip.GzipFile(fileobj=stream, mode="rb"))
-    return stream
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("rb") as raw:
+        if raw.peek(2)[:2] == _GZIP_MAGIC:
+            with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:
+                yield unpacked  # type: ignore[misc]
+        else:
+            yield raw
 
 
 def _records(path: Path, lines: Iterator[tuple[int, str]], text_field: str) -> Iterator[str]:

@@ -20,10 +20,10 @@ def closed_form(
     output: o.Output,
     corpus: Annotated[
         list[Path] | None,
-        typer.Option(metavar="TEXT...", help="Text or JSONL, plain or gzip; - is stdin."),
+        typer.Option(metavar="TEXT", help="Text or JSONL, plain or gzip; - is stdin."),
     ] = None,
     more: Annotated[
-        list[Path] | None, typer.Argument(metavar="[TEXT...]", help="More corpus files.")
+        list[Path] | None, typer.Argument(metavar="TEXT", help="More corpus files.")
     ] = None,
     tokenizer: o.TokenizerFile = None,
     train_tokenizer: o.TrainTokenizer = None,
@@ -51,7 +51,10 @@ def closed_form(
     from structinit_core import recipes
     from structinit_core.corpus import Border
     from structinit_core.diagnose import Report
+    from structinit_core.errors import UsageError
 
+    if counts is not None and (tokenizer is not None or train_tokenizer is not None):
+        raise UsageError("the counts hold their tokenizer; give no other")
     progress = TerminalProgress(quiet)
     with text_paths([*(corpus or []), *(more or [])]) as paths:
         source = None

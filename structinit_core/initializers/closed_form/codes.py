@@ -35,7 +35,7 @@ class LogBilinear:
 
     def logits(self, rows: Tensor) -> Tensor:
         """Logits of the given context tokens: (rows, V)."""
-        return torch.addmm(self.bias, self.left[rows], self.right.T)
+        return torch.addmm(self.bias, self.left.index_select(0, rows), self.right.T)
 
 
 @dataclass(frozen=True)

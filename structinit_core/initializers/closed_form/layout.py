@@ -116,7 +116,7 @@ def place(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
 def _clip(left: Floats) -> tuple[Floats, int, float]:
     """Rows no longer than the clip quantile, how many were, and the common radius."""
     lengths = np.linalg.norm(left, axis=1)
-    longest = max(float(np.quantile(lengths, _CLIP_QUANTILE)), 1e-6)
+    longest = max(float(np.quantile(lengths, _CLIP_QUANTILE, method="lower")), 1e-6)
     factors = np.minimum(1.0, longest / np.maximum(lengths, 1e-30))
     return left * factors[:, None], int((lengths > longest).sum()), _RADIUS * longest
 

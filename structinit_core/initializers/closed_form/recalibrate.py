@@ -14,7 +14,7 @@ from structinit_core.initializers.closed_form.codes import (
 
 _NEWTON_STEPS = 4
 _GAIN_RANGE = (0.25, 4.0)
-_BIAS_ROUNDS = 4
+_BIAS_ROUNDS = 8
 
 
 def fit_gain(codes: LogBilinear, pairs: Pairs) -> float:
@@ -46,7 +46,7 @@ def fit_gain(codes: LogBilinear, pairs: Pairs) -> float:
 def fit_bias(codes: LogBilinear, mass: Tensor, marginal: Tensor) -> LogBilinear:
     """Codes whose mean prediction over all contexts is ``marginal``: proportional fitting.
 
-    ``mass`` p_a and ``marginal`` (V,) sum to 1. Cost: 4 passes of V²·r in row blocks.
+    ``mass`` p_a and ``marginal`` (V,) sum to 1. Cost: 8 passes of V²·r in row blocks.
     """
     bias = codes.bias.clone()
     rows = block_rows(len(bias))

@@ -116,12 +116,13 @@ def model_block_gradient(
     grad_bias: Tensor,
 ) -> None:
     """Add the model's side of the gradient for one block of rows, in place."""
-    block = codes.left[low : low + rows]
+    rows = min(rows, len(codes.left) - low)
+    block = codes.left.narrow(0, low, rows)
     logits = torch.addmm(codes.bias, block, codes.right.T)
     logits -= logits.amax(dim=1, keepdim=True)
     joint = logits.exp_()
-    joint *= (mass[low : low + rows] / joint.sum(dim=1)).unsqueeze(1)
-    grad_left[low : low + rows] += joint @ codes.right
+    joint *= (mass.narrow(0, low, rows) / joint.sum(dim=1)).unsqueeze(1)
+    grad_left.narrow(0, low, rows).addmm_(joint, codes.right)
     grad_right.addmm_(joint.T, block)
     grad_bias += joint.sum(dim=0)
 

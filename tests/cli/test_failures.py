@@ -1,0 +1,187 @@
+"""Every expected failure: one line, its exit code, nothing left behind."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def closed_form(config: Path, output: Path, *more: object) -> tuple[object, ...]:
+    return ("closed-form", "--config", config, "-o", output, *more)
+
+
+@pytest.fixture
+def bad(tmp_path: Path, book: Path) -> dict[str, Path]:
+    """Input files that cannot be used."""
+    packed = book.read_bytes()
+    files = {
+        "latin1.txt": "caf\xe9\n".encode("latin-1"),
+        "cut.txt.gz": packed[: len(packed) // 2],
+        "empty.txt": b"",
+        "fields.jsonl": b'{"text": "fine"}\n{"body": "not here"}\n',
+        "notjson.jsonl": b'{"text": "fine"}\nnot json\n',
+        "tokenizer.json": b"{}",
+        "config.json": b"[1, 2]",
+        "good.txt": gzip.decompress(packed)[:20_000],
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    return {name: tmp_path / name for name in files} | {"missing": tmp_path / "missing.txt"}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "says"),
+    [
+        ("latin1.txt", 3, "latin1.txt:1: invalid UTF-8 at byte 3"),
+        ("cut.txt.gz", 3, "truncated gzip"),
+        ("empty.txt", 3, "no text"),
+        ("fields.jsonl", 3, "fields.jsonl:2: field 'text' is missing (found: 'body')"),
+        ("notjson.jsonl", 3, "notjson.jsonl:2: not a JSON record"),
+        ("missing", 3, "missing.txt: cannot be read"),
+    ],
+)
+def test_bad_text(
+    initctl, bad: dict[str, Path], tiny_config: Path, tmp_path: Path, name: str, code: int, says
+) -> None:
+    output = tmp_path / "made" / "out"
+    run = initctl(
+        *closed_form(tiny_config, output, "--corpus", bad[name], "--train-tokenizer", 512)
+    )
+    error = run.stderr.decode()
+    assert (run.returncode, run.stdout) == (code, b"")
+    assert says in error
+    assert "Traceback" not in error
+    assert [p.name for p in output.parent.iterdir() if not p.name.endswith(".lock")] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--train-tokenizer", "100"], 2, "--train-tokenizer"),
+        ([], 2, "either a tokenizer or a vocabulary size"),
+        (["--train-tokenizer", "512", "--memory", "lots"], 2, "is not a size"),
+        (["--train-tokenizer", "512", "--device", "cuda"], 8, "is not present"),
+        (["--train-tokenizer", "512", "--device", "tpu"], 2, "unknown device"),
+        (["--train-tokenizer", "512", "--memory", "2M"], 6, "raise --memory"),
+        (["--tokenizer", "tokenizer.json"], 3, "is not a tokenizer.json"),
+        (["--counts", "nowhere", "--train-tokenizer", "512"], 2, "hold their tokenizer"),
+        (["--counts", "nowhere"], 2, "either a tokenizer or"),
+    ],
+)
+def test_bad_options(
+    initctl, bad: dict[str, Path], tiny_config: Path, tmp_path: Path, options, code: int, says
+) -> None:
+    if says == "is not present" and __import__("torch").cuda.is_available():
+        pytest.skip("a CUDA device is present")
+    run = initctl(
+        *closed_form(tiny_config, tmp_path / "out", "--corpus", bad["good.txt"], *options),
+        cwd=tmp_path,
+    )
+    assert run.returncode == code, run.stderr
+    assert says in " ".join(run.stderr.decode().split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_config_and_counts(initctl, bad: dict[str, Path], tiny_config, tmp_path) -> None:
+    run = initctl(*closed_form(bad["config.json"], tmp_path / "out", "--counts", tmp_path))
+    assert (run.returncode, "is not a JSON object" in run.stderr.decode()) == (3, True)
+    run = initctl(*closed_form(tiny_config, tmp_path / "out", "--counts", tmp_path))
+    assert (run.returncode, "is not a counts artifact" in run.stderr.decode()) == (4, True)
+
+
+def test_a_foreign_output_is_kept_unless_forced(
+    initctl, counts_path: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "out" / "thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("years of work")
+    arguments = closed_form(tiny_config, tmp_path / "out", "--counts", counts_path)
+    run = initctl(*arguments)
+    assert (run.returncode, mine.read_text()) == (4, "years of work")
+    assert "--force" in run.stderr.decode()
+    assert initctl(*arguments, "--force").returncode == 0
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_names_in_messages_cannot_drive_the_terminal(initctl, tiny_config, tmp_path) -> None:
+    evil = tmp_path / "a\x1b[2Jb.txt"
+    evil.write_bytes(b"\xff\n")
+    run = initctl(
+        *closed_form(tiny_config, tmp_path / "out", "--corpus", evil, "--train-tokenizer", 512)
+    )
+    assert run.returncode == 3
+    assert b"\x1b" not in run.stderr
+
+
+def test_diagnose_refuses_pickles_and_hostile_files(initctl, tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(b"\x80\x04.")
+    run = initctl("diagnose", tmp_path / "weights.bin")
+    assert (run.returncode, b"never loaded" in run.stderr) == (3, True)
+    (tmp_path / "bomb.safetensors").write_bytes((1 << 62).to_bytes(8, "little") + b"{}")
+    run = initctl("diagnose", tmp_path / "bomb.safetensors")
+    assert (run.returncode, b"Traceback" in run.stderr) == (3, False)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_leave_nothing(book: Path, tiny_config, tmp_path: Path, number, code) -> None:
+    """The signal arrives while work stands beside the output; it is gone afterwards."""
+    arguments = closed_form(
+        tiny_config, tmp_path / "out", "--corpus", *[book] * 40, "--train-tokenizer", 512
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "initctl", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    _wait_for_work(tmp_path, process)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == code
+    assert [p.name for p in tmp_path.iterdir()] == [".out.lock"]
+
+
+def test_after_kill_9_the_next_run_succeeds(
+    initctl, book: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    arguments = closed_form(
+        tiny_config, tmp_path / "out", "--corpus", book, "--train-tokenizer", 512
+    )
+    process = subprocess.Popen([sys.executable, "-m", "initctl", *map(str, arguments)])
+    _wait_for_work(tmp_path, process)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "out").exists()
+    assert initctl(*arguments).returncode == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".out.lock", "out"]
+
+
+def test_a_locked_output_is_try_again_later(initctl, counts_path, tiny_config, tmp_path) -> None:
+    from filelock import FileLock
+
+    with FileLock(tmp_path / ".out.lock"):
+        run = initctl(*closed_form(tiny_config, tmp_path / "out", "--counts", counts_path))
+    assert (run.returncode, b"another run" in run.stderr) == (75, True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unwritable_place_is_named(initctl, counts_path, tiny_config, tmp_path) -> None:
+    tmp_path.chmod(0o500)
+    run = initctl(*closed_form(tiny_config, tmp_path / "out", "--counts", counts_path))
+    tmp_path.chmod(0o700)
+    assert (run.returncode, b"cannot be written" in run.stderr) == (3, True)
+
+
+def _wait_for_work(directory: Path, process: subprocess.Popen[bytes]) -> None:
+    """Until the run has staged something; a run that ends first is a failure of the test."""
+    deadline = time.monotonic() + 60
+    while not any(".tmp-" in p.name for p in directory.iterdir()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

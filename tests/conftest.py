@@ -1,0 +1,52 @@
+"""What every room's tests may use: a small real text, its counts, a tiny config."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from structinit_core.cooc import Counts, open_counts
+from structinit_core.recipes import CountSource, count_corpus
+
+ROOT = Path(__file__).parents[1]
+FIXTURES = ROOT / "fixtures"
+
+
+@pytest.fixture(scope="session")
+def book() -> Path:
+    """A novel of 243 kB, gzip."""
+    return FIXTURES / "corpora" / "a-study-in-scarlet.txt.gz"
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Path:
+    """GPT-2 of width 64, two layers, vocabulary 512, context 64."""
+    return FIXTURES / "configs" / "gpt2-d64-l2.json"
+
+
+@pytest.fixture(scope="session")
+def counts_path(book: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The counts artifact of the book with a vocabulary of 512."""
+    output = tmp_path_factory.mktemp("session") / "counts"
+    count_corpus(CountSource([book], train_vocabulary=512, holdout=0.1), output)
+    return output
+
+
+@pytest.fixture
+def counts(counts_path: Path) -> Counts:
+    return open_counts(counts_path)
+
+
+@pytest.fixture
+def make_config(tmp_path: Path, tiny_config: Path):
+    """Write the tiny config with changed fields and give its path."""
+
+    def write(**changes: object) -> Path:
+        config = json.loads(tiny_config.read_text()) | changes
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps(config))
+        return path
+
+    return write

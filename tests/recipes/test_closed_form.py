@@ -1,0 +1,182 @@
+"""The main job from text to a published checkpoint, on a real book."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from structinit_core.diagnose import Report
+from structinit_core.errors import IncompatibleError, LimitError, UsageError
+from structinit_core.recipes import ClosedFormJob, CountSource, closed_form, plan
+
+FILES = {
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "model.safetensors",
+    "report.json",
+    "manifest.json",
+    "run.json",
+}
+
+
+def one_shot(book: Path, config: Path, **changes: object) -> ClosedFormJob:
+    return ClosedFormJob(config, CountSource([book], train_vocabulary=512, holdout=0.1), **changes)
+
+
+def read_report(directory: Path) -> Report:
+    return Report.model_validate_json((directory / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def checkpoint(book: Path, tiny_config: Path, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("checkpoint") / "out"
+    assert closed_form(one_shot(book, tiny_config), output)
+    return output
+
+
+def test_the_directory_is_complete(checkpoint: Path) -> None:
+    assert {path.name for path in checkpoint.iterdir()} == FILES
+
+
+def test_the_law_offline_loss_is_the_forward_loss(checkpoint: Path) -> None:
+    report = read_report(checkpoint)
+    assert report.value("loss.model") == pytest.approx(report.value("loss.offline"), abs=1e-3)
+    assert report.value("law.offline_minus_model") < 1e-3
+
+
+def test_the_start_is_at_the_bigram(checkpoint: Path) -> None:
+    report = read_report(checkpoint)
+    assert report.value("gap.kn2") < 0.20
+    assert report.value("gap.unigram") < -0.5
+    assert report.value("loss.kn3") < report.value("loss.kn2") < report.value("loss.unigram")
+
+
+def test_the_refit_is_worth_its_place(checkpoint: Path) -> None:
+    report = read_report(checkpoint)
+    svd = report.value("stage.log-ratio SVD")
+    assert report.value("stage.table refit (first-order on counts)") < svd - 0.1
+
+
+def test_same_inputs_same_bytes(
+    checkpoint: Path, book: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again"
+    closed_form(one_shot(book, tiny_config), again)
+    for name in FILES - {"run.json"}:
+        assert (again / name).read_bytes() == (checkpoint / name).read_bytes(), name
+
+
+def test_staged_and_one_shot_write_the_same_model(
+    checkpoint: Path, counts_path: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    closed_form(ClosedFormJob(tiny_config, counts=counts_path), tmp_path / "out")
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "report.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (checkpoint / name).read_bytes(), name
+
+
+def test_a_second_run_does_nothing(checkpoint: Path, book: Path, tiny_config: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in checkpoint.iterdir()}
+    assert not closed_form(one_shot(book, tiny_config), checkpoint)
+    assert before == {path: path.stat().st_mtime_ns for path in checkpoint.iterdir()}
+
+
+def test_another_seed_replaces_the_output_and_keeps_the_loss(
+    checkpoint: Path, book: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    closed_form(one_shot(book, tiny_config), output)
+    assert closed_form(one_shot(book, tiny_config, seed=1), output)
+    old, new = (load_file(d / "model.safetensors") for d in (checkpoint, output))
+    assert not torch.equal(old["transformer.wte.weight"], new["transformer.wte.weight"])
+    one, other = (read_report(d).value("loss.model") for d in (checkpoint, output))
+    assert one == pytest.approx(other, abs=0.02)
+    assert [path.name for path in tmp_path.iterdir() if ".tmp-" in path.name] == []
+
+
+def test_padding_rows_change_no_prediction(checkpoint: Path, book: Path, tmp_path, make_config):
+    closed_form(one_shot(book, make_config(vocab_size=520)), tmp_path / "out")
+    report = read_report(tmp_path / "out")
+    assert report.value("padding_rows") == 8
+    assert report.value("law.offline_minus_model") < 1e-3
+    loss = read_report(checkpoint).value("loss.model")
+    assert report.value("loss.model") == pytest.approx(loss, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"tie_word_embeddings": True}, "untied head"),
+        ({"tie_word_embeddings": None}, "tie_word_embeddings"),
+        ({"model_type": "llama"}, "'llama' is not supported"),
+        ({"n_embd": 8, "n_head": 2}, "too small"),
+        ({"vocab_size": 300}, "512 tokens, the config only vocab_size 300"),
+    ],
+    ids=["tied", "tie-null", "family", "width", "vocabulary"],
+)
+def test_unsupported_models_are_refused_with_the_reason(
+    book: Path, tmp_path: Path, make_config, changes: dict[str, object], complaint: str
+) -> None:
+    with pytest.raises(IncompatibleError, match=complaint):
+        closed_form(one_shot(book, make_config(**changes)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_tie_field_means_tied_as_in_transformers(book, tmp_path, tiny_config) -> None:
+    config = json.loads(tiny_config.read_text())
+    del config["tie_word_embeddings"]
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    with pytest.raises(IncompatibleError, match="untied head"):
+        plan(one_shot(book, path))
+
+
+def test_memory_is_a_bound(book: Path, make_config, tmp_path: Path) -> None:
+    job = one_shot(book, make_config(vocab_size=1 << 20, n_embd=1024), memory_bytes=1 << 30)
+    with pytest.raises(LimitError, match="MiB"):
+        closed_form(job, tmp_path / "out")
+
+
+def test_text_and_counts_exclude_each_other(book: Path, tiny_config: Path) -> None:
+    with pytest.raises(UsageError):
+        ClosedFormJob(tiny_config)
+    with pytest.raises(UsageError):
+        ClosedFormJob(tiny_config, CountSource([book], train_vocabulary=300), Path("counts"))
+
+
+def test_a_text_too_short_to_hold_anything_out_still_compiles(tmp_path, make_config) -> None:
+    text = tmp_path / "tiny.txt"
+    text.write_text("to be or not to be\n")
+    source = CountSource([text], train_vocabulary=257)
+    closed_form(ClosedFormJob(make_config(vocab_size=257), source), tmp_path / "out")
+    with pytest.raises(KeyError):
+        read_report(tmp_path / "out").value("loss.model")
+    assert "transformer.wte.weight" in load_file(tmp_path / "out" / "model.safetensors")
+
+
+def test_above_the_refit_bound_the_codes_are_only_recalibrated(
+    book: Path, tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+
+    class Warnings:
+        def stage(self, name: str, total: int | None = None) -> None: ...
+        def advance(self, steps: int = 1) -> None: ...
+        def warn(self, message: str) -> None:
+            warnings.append(message)
+
+    from structinit_core.initializers.closed_form import compile as module
+
+    monkeypatch.setattr(module, "MAX_REFIT_VOCABULARY", 511)
+    closed_form(one_shot(book, tiny_config), tmp_path / "out", progress=Warnings())
+    assert any("not refitted" in message for message in warnings)
+    report = read_report(tmp_path / "out")
+    names = [check.name for check in report.checks]
+    assert "stage.bias recalibration" in names
+    assert not any("refit" in name for name in names)
+    assert report.value("loss.model") < report.value("stage.log-ratio SVD")
