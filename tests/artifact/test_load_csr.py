@@ -14,9 +14,9 @@ from structinit_core.errors import IncompatibleError
 
 
 def save(directory: Path, indptr, indices, data, index="int32", value="uint32") -> None:
-    save_array(directory / "m.indptr.npy", np.array(indptr, index))
-    save_array(directory / "m.indices.npy", np.array(indices, index))
-    save_array(directory / "m.data.npy", np.array(data, value))
+    np.save(directory / "m.indptr.npy", np.array(indptr, index))
+    np.save(directory / "m.indices.npy", np.array(indices, index))
+    np.save(directory / "m.data.npy", np.array(data, value))
 
 
 def is_mapped(array: np.ndarray) -> bool:
@@ -64,6 +64,7 @@ def test_an_empty_matrix_has_its_shape(tmp_path: Path) -> None:
         pytest.param([0, 1, 2, 3], [[0], [1], [2]], [1, 1, 1], id="two-dimensional columns"),
         pytest.param([0, 1, 2, 3], [0, 1, 2], [[1], [1], [1]], id="two-dimensional values"),
         pytest.param([0, 1, 2, 3], [0, 1, 2], 1, id="scalar values"),
+        pytest.param(0, [0, 1, 2], [1, 1, 1], id="scalar rows"),
     ],
 )
 def test_arrays_that_form_no_matrix_are_refused(tmp_path: Path, indptr, indices, data) -> None:

@@ -30,6 +30,7 @@ def words(*tokens: str) -> Tokenizer:
 def test_what_was_written_is_read(trained: Tokenizer, put) -> None:
     loaded = load_tokenizer(put("tokenizer.json", serialise(trained)))
     assert serialise(loaded) == serialise(trained)
+    assert "Ġ" in serialise(trained), "the file is there to be read"
 
 
 @pytest.mark.parametrize(
@@ -109,8 +110,9 @@ def test_the_frame_is_a_pair_the_vocabulary_has(tokens: list[str], frame) -> Non
 def test_added_tokens_and_holes_count(trained: Tokenizer) -> None:
     holed = Tokenizer(models.WordLevel({"a": 0, "b": 9}, "a"))
     assert vocabulary_size(holed) == 10
-    holed.add_special_tokens([AddedToken("<s>"), AddedToken("</s>")])
-    frame = find_frame(holed)
+    full = Tokenizer(models.WordLevel({"a": 0}, "a"))
+    full.add_special_tokens([AddedToken("<s>"), AddedToken("</s>")])
+    frame = find_frame(full)
     assert frame is not None
-    assert vocabulary_size(holed) > max(frame.begin_id, frame.end_id)
+    assert vocabulary_size(full) == max(frame.begin_id, frame.end_id) + 1 == 3
     assert vocabulary_size(trained) == 320

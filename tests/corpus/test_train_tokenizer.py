@@ -48,8 +48,8 @@ def test_the_document_token_is_id_zero(trained) -> None:
 
 @pytest.mark.parametrize("vocabulary", [257, 258, 300])
 def test_the_vocabulary_is_filled_but_not_exceeded(vocabulary: int) -> None:
-    text = "abcdefghijklmnopqrstuvwxyz" * 8
-    tokenizer = train_tokenizer([text] * 5, vocabulary)
+    words = " ".join(f"{a}{b}{c}" for a in "abcdef" for b in "ghijkl" for c in "mnopqr")
+    tokenizer = train_tokenizer([words] * 2, vocabulary)
     assert vocabulary_size(tokenizer) == vocabulary
     assert sorted(tokenizer.get_vocab().values()) == list(range(vocabulary))
 

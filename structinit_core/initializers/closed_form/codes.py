@@ -116,13 +116,11 @@ def factorise(model: KneserNey, rank: int, seed: int) -> tuple[LogBilinear, dict
     left = svd.left * root / np.sqrt(rows)[:, None]
     right = svd.right * root / np.sqrt(columns)[:, None]
     bias = np.log(model.continuation) + column_means
-    energy = float((operator.sparse.data.astype(np.float64) ** 2).sum())
-    facts = {
-        "rank": float(len(svd.values)),
-        "largest singular value": float(svd.values[0]),
-        "smallest singular value kept": float(svd.values[-1]),
-        "relative residual": svd.residual,
-        "uncentred energy": energy,
+    facts: dict[str, float] = {
+        "rank": len(svd.values),
+        "largest_singular_value": float(svd.values[0]),
+        "smallest_singular_value": float(svd.values[-1]),
+        "relative_residual": svd.residual,
     }
     return LogBilinear(_float(left), _float(right), _float(bias)), facts
 

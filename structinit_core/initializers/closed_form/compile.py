@@ -100,7 +100,7 @@ def compile_bigram(
     table = target_table(model, device)
     codes = codes.to(device)
     best = loss(codes, held_out) if held_out.total else None
-    stages.append(StageResult("log-ratio SVD", best, True, time.perf_counter() - began))
+    stages.append(StageResult("svd", best, True, time.perf_counter() - began))
 
     def attempt(name: str, change: Callable[[LogBilinear], LogBilinear]) -> None:
         nonlocal codes, best
@@ -123,7 +123,7 @@ def compile_bigram(
 
     if model.vocabulary <= MAX_REFIT_VOCABULARY:
         progress.stage("refit on the count table", REFIT_STEPS)
-        attempt("table refit (first-order on counts)", refitted)
+        attempt("table_refit_first_order", refitted)
     else:
         progress.warn(
             f"vocabulary {model.vocabulary} is above {MAX_REFIT_VOCABULARY}: the codes are not "
@@ -131,8 +131,8 @@ def compile_bigram(
         )
     progress.stage("gain and bias")
     if held_out.total:
-        attempt("gain recalibration", rescale)
-    attempt("bias recalibration", rebalance)
+        attempt("gain", rescale)
+    attempt("bias", rebalance)
     progress.stage("norm accounting")
     stream = place(codes.to(torch.device("cpu")), blueprint, seed)
     compiled = CompiledBigram(stream, stages, facts)
