@@ -13,28 +13,36 @@ if TYPE_CHECKING:
     from structinit_core.blueprint import make_blueprint, read_config
     from structinit_core.checkpoint import read_tensors
     from structinit_core.cooc import KneserNey, open_counts
+    from structinit_core.corpus import Border
     from structinit_core.diagnose import Report
+    from structinit_core.errors import StructinitError
+    from structinit_core.progress import Progress
     from structinit_core.recipes import (
         ClosedFormJob,
         CountSource,
         DiagnoseJob,
+        Plan,
         closed_form,
         count_corpus,
-        diagnose,
+        diagnose_checkpoint,
         plan,
     )
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Border": "corpus",
     "ClosedFormJob": "recipes",
     "CountSource": "recipes",
     "DiagnoseJob": "recipes",
     "KneserNey": "cooc",
+    "Plan": "recipes",
+    "Progress": "progress",
     "Report": "diagnose",
+    "StructinitError": "errors",
     "closed_form": "recipes",
     "count_corpus": "recipes",
-    "diagnose": "recipes",
+    "diagnose_checkpoint": "recipes",
     "make_blueprint": "blueprint",
     "open_counts": "cooc",
     "plan": "recipes",
@@ -43,14 +51,18 @@ _HOMES = {
 }
 
 __all__ = [
+    "Border",
     "ClosedFormJob",
     "CountSource",
     "DiagnoseJob",
     "KneserNey",
+    "Plan",
+    "Progress",
     "Report",
+    "StructinitError",
     "closed_form",
     "count_corpus",
-    "diagnose",
+    "diagnose_checkpoint",
     "make_blueprint",
     "open_counts",
     "plan",

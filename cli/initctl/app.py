@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from types import FrameType
@@ -12,6 +14,7 @@ import typer
 from initctl.commands.closed_form import closed_form
 from initctl.commands.cooc import cooc
 from initctl.commands.diagnose import diagnose
+from initctl.console import printable
 from structinit_core import __version__
 from structinit_core.errors import StructinitError
 
@@ -20,7 +23,7 @@ app = typer.Typer(
     help="Starting checkpoints that are computed instead of drawn at random.",
     epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 bad input, 4 incompatible artifact or config, "
     "5 numerical failure, 6 limit, 7 threshold crossed, 8 device or library missing, "
-    "75 locked by another run, 130/143 interrupted.",
+    "75 locked by another run, 129/130/143 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -29,6 +32,9 @@ app = typer.Typer(
 app.command("cooc")(cooc)
 app.command("closed-form")(closed_form)
 app.command("diagnose")(diagnose)
+
+
+_INTERRUPTED = (129, 130, 143)
 
 
 def _version(asked: bool) -> None:
@@ -49,25 +55,33 @@ def _root(
 
 def main() -> NoReturn:
     """Run the command line and exit with its documented code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
     try:
         app()
     except StructinitError as error:
-        sys.stderr.write(f"initctl: error: {_one_line(str(error))}\n")
-        if error.hint:
-            sys.stderr.write(f"initctl: hint: {_one_line(error.hint)}\n")
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+        _fail(str(error), error.hint, error.exit_code)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}", None, 6 if full else 3)
+    except SystemExit as stop:
+        if stop.code in _INTERRUPTED:
+            # Everything is cleaned up. A library's thread may still be at work; it would hold
+            # up the interpreter's own end, or be torn down by it.
+            sys.stderr.flush()
+            os._exit(stop.code)
+        raise
     sys.exit(0)
 
 
+def _fail(message: str, hint: str | None, code: int) -> NoReturn:
+    sys.stderr.write(f"initctl: error: {printable(message)}\n")
+    if hint:
+        sys.stderr.write(f"initctl: hint: {printable(hint)}\n")
+    sys.exit(code)
+
+
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM as an exception, so that everything unfinished is removed on the way out."""
+    """A signal as an exception, so that everything unfinished is removed on the way out."""
     sys.exit(128 + number)
-
-
-def _one_line(text: str) -> str:
-    """Control characters, which a hostile file name may hold, shown and not obeyed."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

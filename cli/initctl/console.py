@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +49,7 @@ class TerminalProgress:
         if self._bar is not None:
             if self._task is not None:
                 self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(escape(name), total=total)
+            self._task = self._bar.add_task(safe(name), total=total)
 
     def advance(self, steps: int = 1) -> None:
         """Move the bar."""
@@ -58,7 +59,12 @@ class TerminalProgress:
     def warn(self, message: str) -> None:
         """Write a warning line, unless quiet."""
         if not self._quiet:
-            self.console.print(f"initctl: warning: {escape(message)}", soft_wrap=True)
+            self.console.print(f"initctl: warning: {safe(message)}", soft_wrap=True)
+
+    def note(self, message: str) -> None:
+        """Write a line on a terminal, unless quiet."""
+        if not self._quiet and self.console.is_terminal:
+            self.console.print(f"initctl: {safe(message)}", soft_wrap=True)
 
     def report(self, report: Report, seconds: dict[str, float] | None = None) -> None:
         """Show a report as tables, on a terminal only."""
@@ -66,8 +72,24 @@ class TerminalProgress:
             show_report(self.console, report, seconds)
 
 
+def printable(text: str) -> str:
+    """Text whose control characters, which a hostile name may hold, are shown and not obeyed."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def safe(text: str) -> str:
+    """Untrusted text for rich: printable, and no markup."""
+    return escape(printable(text))
+
+
+def end_quietly_with_the_reader() -> None:
+    """Let a closed pipe end the process as it ends other commands; all work is done."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+
+
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
+    end_quietly_with_the_reader()
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -78,26 +100,33 @@ def print_published(output: Path, made: bool, as_json: bool, progress: TerminalP
         content = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
         print_json({"output": str(output), "up_to_date": not made, "report": content})
         return
-    if not made and progress.console.is_terminal:
-        progress.warn(f"{output} is up to date")
+    if not made:
+        progress.note(f"{output} is up to date")
+    end_quietly_with_the_reader()
     sys.stdout.write(f"{output}\n")
+
+
+def stdout_console() -> Console:
+    """Tables on stdout: as wide as the terminal, or wide enough for any name in a pipe."""
+    end_quietly_with_the_reader()
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 
 
 def show_report(console: Console, report: Report, seconds: dict[str, float] | None = None) -> None:
     """A report as two tables: values of the whole subject, then one row a tensor."""
     from rich.table import Table
 
-    whole = Table(title=escape(report.subject), title_justify="left")
+    whole = Table(title=safe(report.subject), title_justify="left")
     whole.add_column("check")
     whole.add_column("value", justify="right")
     whole.add_column("unit")
     whole.add_column("verdict")
     for check in report.checks:
         if check.tensor is None:
-            unit, mark = escape(check.unit), "" if check.verdict == "info" else check.verdict
-            whole.add_row(escape(check.name), _number(check.value), unit, mark)
+            unit, mark = safe(check.unit), "" if check.verdict == "info" else check.verdict
+            whole.add_row(safe(check.name), _number(check.value), unit, mark)
     for name, spent in (seconds or {}).items():
-        whole.add_row(f"seconds.{escape(name)}", f"{spent:.1f}", "s", "")
+        whole.add_row(f"seconds.{safe(name)}", f"{spent:.1f}", "s", "")
     console.print(whole)
     rows: dict[str, dict[str, Any]] = {}
     for check in report.checks:
@@ -106,10 +135,10 @@ def show_report(console: Console, report: Report, seconds: dict[str, float] | No
     if rows:
         table = Table("tensor", *_STATIC)
         for tensor, values in rows.items():
-            table.add_row(escape(tensor), *(_number(values.get(name)) for name in _STATIC))
+            table.add_row(safe(tensor), *(_number(values.get(name)) for name in _STATIC))
         console.print(table)
     for note in report.notes:
-        console.print(f"- {escape(note)}", soft_wrap=True)
+        console.print(f"- {safe(note)}", soft_wrap=True)
 
 
 def _number(value: Any) -> str:
@@ -117,4 +146,4 @@ def _number(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"
-    return escape(f"{value:,}" if isinstance(value, int) else str(value))
+    return safe(f"{value:,}" if isinstance(value, int) else str(value))

@@ -40,6 +40,16 @@ def parse_memory(text: str) -> int:
     return size
 
 
+def given(context: typer.Context, *names: str) -> list[str]:
+    """The options among ``names`` that the user wrote, as they are written."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return [
+        f"--{name.replace('_', '-')}"
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    ]
+
+
 def set_jobs(jobs: int | None) -> int | None:
     """Bound every library's threads; only possible before one of them is loaded."""
     if jobs is not None:

@@ -1,4 +1,4 @@
-"""Text arguments: paths as given, and ``-`` for stdin."""
+"""Text arguments: files as they are; stdin and other pipes kept in a file meanwhile."""
 
 from __future__ import annotations
 
@@ -8,19 +8,38 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from structinit_core.errors import InputError, UsageError
+
+STDIN = Path("-")
 
 
 @contextmanager
 def text_paths(names: Sequence[Path]) -> Iterator[list[Path]]:
-    """The paths of ``names``; stdin is kept in a temporary file named ``stdin`` meanwhile.
+    """The paths of ``names``; what cannot be read twice is spooled to a temporary file.
 
-    It is read twice (to train a tokenizer, then to count) and hashed, so it cannot stream.
+    Text is hashed, read to train a tokenizer, and read again to count.
     """
-    if Path("-") not in names:
-        yield list(names)
-        return
+    if list(names).count(STDIN) > 1:
+        raise UsageError("stdin can be read once only")
     with tempfile.TemporaryDirectory(prefix="initctl-") as directory:
-        spool = Path(directory) / "stdin"
-        with spool.open("wb") as out:
-            shutil.copyfileobj(sys.stdin.buffer, out, 1 << 20)
-        yield [spool if name == Path("-") else name for name in names]
+        yield [_readable(name, Path(directory) / str(i)) for i, name in enumerate(names)]
+
+
+def _readable(name: Path, spool: Path) -> Path:
+    if name == STDIN:
+        return _spooled(sys.stdin.buffer, spool / "stdin")
+    if not name.exists() or name.is_file():
+        return name
+    if name.is_dir():
+        raise InputError("is a directory", where=str(name), hint="name its files")
+    with name.open("rb") as pipe:
+        return _spooled(pipe, spool / name.name)
+
+
+def _spooled(stream: IO[bytes], path: Path) -> Path:
+    path.parent.mkdir()
+    with path.open("wb") as out:
+        shutil.copyfileobj(stream, out, 1 << 20)
+    return path

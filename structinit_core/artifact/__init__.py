@@ -7,17 +7,25 @@ from structinit_core.artifact.arrays import (
     load_csr,
     save_array,
 )
-from structinit_core.artifact.digest import canonical_json, file_digest, pretty_json, text_digest
+from structinit_core.artifact.digest import canonical_json, pretty_json, text_digest
 from structinit_core.artifact.manifest import (
     MANIFEST,
     FileEntry,
     Input,
     Manifest,
     Recipe,
+    file_input,
     open_artifact,
     read_manifest,
 )
-from structinit_core.artifact.publish import is_up_to_date, locked, refuse_foreign, scratch, staged
+from structinit_core.artifact.publish import (
+    is_up_to_date,
+    locked,
+    refuse_foreign,
+    refuse_overlap,
+    scratch,
+    staged,
+)
 
 __all__ = [
     "MANIFEST",
@@ -27,7 +35,7 @@ __all__ = [
     "Manifest",
     "Recipe",
     "canonical_json",
-    "file_digest",
+    "file_input",
     "index_dtype",
     "is_up_to_date",
     "load_array",
@@ -37,6 +45,7 @@ __all__ = [
     "pretty_json",
     "read_manifest",
     "refuse_foreign",
+    "refuse_overlap",
     "save_array",
     "scratch",
     "staged",

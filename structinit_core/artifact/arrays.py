@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.lib.format import open_memmap
 from numpy.typing import DTypeLike, NDArray
 
 from structinit_core.errors import IncompatibleError
@@ -58,15 +59,17 @@ def save_array(path: Path, values: NDArray[Any]) -> None:
 
 
 def load_array(path: Path, dtypes: Sequence[str] = ()) -> NDArray[Any]:
-    """The read-only memory map of an ``.npy`` file; no pickle is ever read.
+    """The read-only memory map of a one-dimensional ``.npy`` file; no pickle is ever read.
 
     Raises:
-        IncompatibleError: the file is not a plain array, or not of one of ``dtypes``.
+        IncompatibleError: the file is not such an array, or not of one of ``dtypes``.
     """
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array: NDArray[Any] = open_memmap(path, mode="r")
+    except Exception as error:  # numpy parses the header as Python, and faults in many ways
         raise IncompatibleError("is not a plain .npy array", where=str(path)) from error
+    if array.ndim != 1:
+        raise IncompatibleError(f"has {array.ndim} dimensions, expected 1", where=str(path))
     if dtypes and array.dtype.name not in dtypes:
         raise IncompatibleError(
             f"has dtype {array.dtype.name}, expected {' or '.join(dtypes)}", where=str(path)
@@ -98,10 +101,17 @@ def load_csr(directory: Path, name: str, shape: tuple[int, int]) -> sp.csr_array
         or indptr.dtype != indices.dtype
         or int(indptr[0]) != 0
         or int(indptr[-1]) != len(data)
-        or bool(np.any(np.diff(indptr) < 0))
+        or bool(np.any(indptr[1:] < indptr[:-1]))
         or (len(indices) > 0 and (int(indices.min()) < 0 or int(indices.max()) >= shape[1]))
+        or not _ascending_in_rows(indices, indptr)
     ):
         raise IncompatibleError(
             f"is not a {shape[0]}x{shape[1]} sparse matrix", where=str(directory / name)
         )
     return sp.csr_array((data, indices, indptr), shape=shape, copy=False)
+
+
+def _ascending_in_rows(indices: NDArray[Any], indptr: NDArray[Any]) -> bool:
+    """Whether columns strictly ascend inside every row."""
+    falls = np.flatnonzero(indices[1:] <= indices[:-1]) + 1
+    return bool(np.isin(falls, indptr).all())

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from structinit_core.artifact.digest import canonical_json, file_digest, text_digest
 from structinit_core.errors import IncompatibleError
 
 MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 1 << 24
 UNHASHED = frozenset({MANIFEST, "run.json"})
 """Files of an artifact that may differ between two equal runs."""
 
@@ -23,6 +25,12 @@ class Input(BaseModel):
     model_config = ConfigDict(frozen=True)
     name: str
     sha256: str
+
+
+def file_input(path: Path) -> Input:
+    """The input a file is: its name, undecodable bytes escaped, and its hash."""
+    name = os.fsencode(path.name).decode("utf-8", errors="backslashreplace")
+    return Input(name=name, sha256=file_digest(path))
 
 
 class FileEntry(BaseModel):
@@ -49,8 +57,12 @@ class Recipe(BaseModel):
 
     @property
     def key(self) -> str:
-        """sha256 over the whole recipe: equal keys promise equal bytes."""
-        return text_digest(canonical_json(self.model_dump(mode="json")))
+        """sha256 over the whole recipe: equal keys promise equal bytes.
+
+        Raises:
+            ValueError: a parameter is NaN or infinite.
+        """
+        return text_digest(canonical_json(self.model_dump()))
 
 
 class Manifest(BaseModel):
@@ -61,6 +73,12 @@ class Manifest(BaseModel):
     recipe: Recipe
     key: str
     files: dict[str, FileEntry]
+
+    @property
+    def content(self) -> str:
+        """sha256 over every file's name, size and hash."""
+        files = {name: [entry.bytes, entry.sha256] for name, entry in self.files.items()}
+        return text_digest(canonical_json(files))
 
 
 def describe_files(directory: Path) -> dict[str, FileEntry]:
@@ -91,8 +109,10 @@ def read_manifest(directory: Path) -> Manifest | None:
     if not path.is_file():
         return None
     try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise IncompatibleError("is larger than 16 MiB", where=str(path))
         return Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise IncompatibleError("not a manifest of this program", where=str(path)) from error
 
 
@@ -120,11 +140,15 @@ def open_artifact(directory: Path, kind: str, version: int) -> Manifest:
         )
     root = directory.resolve()
     for name, entry in manifest.files.items():
-        path = root / name
-        if not path.resolve().is_relative_to(root):
-            raise IncompatibleError(f"{name!r} leaves the artifact", where=str(directory))
-        if not path.is_file() or path.stat().st_size != entry.bytes:
+        try:
+            path = (root / name).resolve()
+            inside, size = path.is_relative_to(root), path.stat().st_size
+        except (OSError, ValueError, RuntimeError) as error:
+            raise IncompatibleError(f"lacks its file {name!r}", where=str(directory)) from error
+        if not inside or not path.is_file():
+            raise IncompatibleError(f"names {name!r}, no file of its own", where=str(directory))
+        if size != entry.bytes:
             raise IncompatibleError(
-                f"is missing or not {entry.bytes} bytes long", where=str(directory / name)
+                f"is {size} bytes long, not {entry.bytes}", where=str(directory / name)
             )
     return manifest

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,31 +21,41 @@ from structinit_core.artifact.manifest import (
     describe_files,
     read_manifest,
 )
-from structinit_core.errors import IncompatibleError, InputError, LimitError, LockedError
+from structinit_core.errors import (
+    IncompatibleError,
+    InputError,
+    LimitError,
+    LockedError,
+    UsageError,
+)
 
 
 @contextmanager
 def locked(output: Path) -> Iterator[None]:
     """Hold the lock of ``output`` (a hidden file beside it); the kernel frees it on death.
 
-    What a killed run left beside ``output`` is put back or removed first.
+    What a killed run left beside ``output`` is put back or removed first. The empty lock file
+    stays: removing it would let two runs hold two locks of one name.
 
     Raises:
         LockedError: another run holds it.
+        UsageError: ``output`` cannot be a directory of its own, such as ``.``.
         InputError: the parent directory cannot be written.
     """
-    try:
+    if output.name in ("", "..") or output.resolve() in (Path.cwd(), Path.home(), Path("/")):
+        raise UsageError(f"{str(output)!r} cannot be replaced as a whole", hint="name another")
+    with _writing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(output.parent / f".{output.name}.lock")
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise LockedError(
-            "is being written by another run", where=str(output), hint="try again later"
-        ) from error
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(output)) from error
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise LockedError(
+                "is being written by another run", where=str(output), hint="try again later"
+            ) from error
     try:
-        _recover(output)
+        with _writing(output):
+            _recover(output)
         yield
     finally:
         lock.release()
@@ -65,26 +76,41 @@ def scratch(output: Path) -> Iterator[Path]:
 
 def is_up_to_date(output: Path, recipe: Recipe) -> bool:
     """Whether ``output`` holds the whole result of ``recipe``: same key, all files in size."""
-    manifest = read_manifest(output)
+    manifest = _own_manifest(output)
     if manifest is None or manifest.key != recipe.key:
         return False
     files = ((output / name, entry) for name, entry in manifest.files.items())
     return all(path.is_file() and path.stat().st_size == entry.bytes for path, entry in files)
 
 
-def refuse_foreign(output: Path, force: bool) -> None:
-    """Refuse to replace something this program did not publish, unless ``force``.
+def refuse_overlap(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output that would replace or spoil what it is made from.
 
     Raises:
-        IncompatibleError: ``output`` is a file, or a non-empty directory without our manifest.
+        UsageError: the output is one of the inputs, holds one or lies in one.
+    """
+    target = output.resolve()
+    for path in inputs:
+        source = path.resolve()
+        if source == target or target in source.parents or source in target.parents:
+            raise UsageError(f"the output {str(output)!r} and the input {str(path)!r} overlap")
+
+
+def refuse_foreign(output: Path, kind: str, force: bool) -> None:
+    """Refuse to replace anything but an artifact of the same ``kind``, unless ``force``.
+
+    Raises:
+        IncompatibleError: ``output`` is a file, or a non-empty directory of another kind.
     """
     if output.is_symlink() or (output.exists() and not output.is_dir()):
         raise IncompatibleError("exists and is not a directory", where=str(output))
     if force or not output.exists() or not any(output.iterdir()):
         return
-    if read_manifest(output) is None:
+    manifest = _own_manifest(output)
+    if manifest is None or manifest.recipe.kind != kind:
+        what = f"holds {manifest.recipe.kind}" if manifest else "was not made by this program"
         raise IncompatibleError(
-            "exists and was not made by this program",
+            f"exists and {what}",
             where=str(output),
             hint="name another output, or replace it with --force",
         )
@@ -95,37 +121,55 @@ def staged(output: Path, recipe: Recipe) -> Iterator[Path]:
     """A temporary sibling directory that becomes ``output`` on a clean exit, else vanishes.
 
     The caller holds :func:`locked`. The manifest is written last; an existing ``output`` is
-    moved aside first and removed after the rename, so a reader sees the old or the new one.
+    moved aside before the rename and removed after it. Between the two renames there is no
+    ``output``; a run killed there is put right by the next one's lock.
 
     Raises:
         LimitError: the disk is full.
+        InputError: the place cannot be written for another reason.
     """
-    with scratch(output) as work:
-        try:
-            yield work
-            manifest = Manifest(recipe=recipe, key=recipe.key, files=describe_files(work))
-            (work / MANIFEST).write_text(
-                pretty_json(manifest.model_dump(mode="json", by_alias=True, exclude_none=True)),
-                encoding="utf-8",
-            )
-            _sync_tree(work)
-            work.chmod(0o777 & ~_umask())
-            _replace(output, work)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise LimitError("the disk is full", where=str(output)) from error
-            raise
+    with _writing(output), scratch(output) as work:
+        yield work
+        manifest = Manifest(recipe=recipe, key=recipe.key, files=describe_files(work))
+        (work / MANIFEST).write_text(
+            pretty_json(manifest.model_dump(mode="json", by_alias=True, exclude_none=True)),
+            encoding="utf-8",
+        )
+        _sync_tree(work)
+        work.chmod(0o777 & ~_umask())
+        _replace(output, work)
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """Faults of the file system as errors that name the output."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise LimitError("the disk is full", where=str(output)) from error
+        raise InputError(f"cannot be written: {error.strerror}", where=str(output)) from error
+
+
+def _own_manifest(output: Path) -> Manifest | None:
+    """The output's manifest; ``None`` where there is none, or another program's."""
+    try:
+        return read_manifest(output)
+    except IncompatibleError:
+        return None
 
 
 def _recover(output: Path) -> None:
     """Undo what a killed run left: the lock is ours, so no sibling can be in use."""
-    for old in sorted(output.parent.glob(f".{output.name}.old-*")):
-        if not output.exists():
-            old.rename(output)
+    prefix = re.escape(f".{output.name}.")
+    for path in sorted(output.parent.iterdir()):
+        kind = re.fullmatch(rf"{prefix}(old-\d+|tmp-[a-z0-9_]{{8}})", path.name)
+        if kind is None or path.is_symlink() or not path.is_dir():
+            continue
+        if kind[1].startswith("old") and not output.exists():
+            path.rename(output)
         else:
-            shutil.rmtree(old, ignore_errors=True)
-    for stale in output.parent.glob(f".{output.name}.tmp-*"):
-        shutil.rmtree(stale, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _replace(output: Path, work: Path) -> None:
@@ -133,7 +177,12 @@ def _replace(output: Path, work: Path) -> None:
     had_old = output.exists()
     if had_old:
         output.rename(aside)
-    work.rename(output)
+    try:
+        work.rename(output)
+    except BaseException:
+        if had_old:
+            aside.rename(output)
+        raise
     _sync(output.parent)
     if had_old:
         shutil.rmtree(aside, ignore_errors=True)

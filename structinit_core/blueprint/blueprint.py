@@ -16,6 +16,7 @@ class Blueprint:
     """
 
     family: str
+    architecture: str
     vocabulary: int
     width: int
     layers: int

@@ -23,7 +23,8 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise InputError("is larger than 1 MiB", where=str(path))
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        json.dumps(config, ensure_ascii=False).encode()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
     except (ValueError, RecursionError) as error:
@@ -52,3 +53,7 @@ def make_blueprint(config: dict[str, Any]) -> Blueprint:
     if blueprint.parameters > MAX_PARAMETERS:
         raise LimitError(f"config: {blueprint.parameters:,} parameters are too many")
     return blueprint
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

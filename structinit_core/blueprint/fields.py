@@ -66,3 +66,22 @@ def choice(config: dict[str, Any], name: str, allowed: tuple[str, ...], default:
     if value not in allowed:
         raise IncompatibleError(f"config: {name!r} is {value!r}, supported: {', '.join(allowed)}")
     return str(value)
+
+
+def without_aliases(config: dict[str, Any], aliases: dict[str, str]) -> dict[str, Any]:
+    """The config with every alias under the family's own name, as transformers reads it.
+
+    Raises:
+        IncompatibleError: alias and name are both there and disagree.
+    """
+    plain = dict(config)
+    for alias, name in aliases.items():
+        if alias not in plain:
+            continue
+        value = plain.pop(alias)
+        if plain.setdefault(name, value) != value:
+            raise IncompatibleError(
+                f"config: {alias!r} is {value!r} and {name!r} is {plain[name]!r}",
+                hint="they mean the same; keep one",
+            )
+    return plain

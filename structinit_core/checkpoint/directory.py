@@ -9,8 +9,6 @@ from structinit_core.artifact import pretty_json
 from structinit_core.blueprint import Blueprint
 from structinit_core.corpus import Frame, write_tokenizer
 
-_ARCHITECTURES = {"gpt2": "GPT2LMHeadModel"}
-
 
 def write_directory(
     directory: Path, blueprint: Blueprint, tokenizer_json: str, frame: Frame | None
@@ -26,7 +24,7 @@ def write_directory(
         "eos_token_id": frame.end_id if frame else None,
     }
     config = {key: value for key, value in blueprint.config.items() if key != "torch_dtype"}
-    config |= ids | {"architectures": [_ARCHITECTURES[blueprint.family]], "dtype": "float32"}
+    config |= ids | {"architectures": [blueprint.architecture], "dtype": "float32"}
     (directory / "config.json").write_text(pretty_json(config), encoding="utf-8")
     generation = ids | {"pad_token_id": ids["eos_token_id"]}
     (directory / "generation_config.json").write_text(

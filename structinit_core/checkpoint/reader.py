@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,25 +30,21 @@ def read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
             shards do not hold.
     """
     with ExitStack() as stack:
-        where = {
-            name: (file, handle)
-            for file in shard_files(path)
-            for handle in [stack.enter_context(_open(file))]
-            for name in handle.keys()  # noqa: SIM118 - not a mapping
-        }
-        missing = sorted(_indexed_names(path) - where.keys())
-        if missing:
-            raise IncompatibleError("is in the index but in no shard", where=missing[0])
+        handles = {file: stack.enter_context(_open(file)) for file in shard_files(path)}
+        where = _homes(path, handles)
         for name in sorted(where):
-            file, handle = where[name]
+            file = where[name]
             try:
-                yield name, handle.get_tensor(name)
-            except (SafetensorError, OSError, RuntimeError) as error:
+                yield name, handles[file].get_tensor(name)
+            except Exception as error:  # torch and safetensors fault in many ways
                 raise InputError(f"{name} cannot be read ({error})", where=str(file)) from error
 
 
 def shard_files(path: Path) -> list[Path]:
-    """The safetensors files a checkpoint consists of, in name order."""
+    """The safetensors files a checkpoint consists of, in name order.
+
+    A shard may be a link, as in a download cache; its name may not leave the directory.
+    """
     if path.is_file():
         if path.suffix != ".safetensors":
             raise InputError(
@@ -60,15 +57,25 @@ def shard_files(path: Path) -> list[Path]:
         return [path / SINGLE]
     if not (path / INDEX).is_file():
         raise InputError(f"holds neither {SINGLE} nor {INDEX}", where=str(path))
-    files = []
-    for name in sorted(set(_weight_map(path).values())):
-        file = path / name
-        if Path(name).name != name or (file.is_symlink() and not _inside(file, path)):
+    names = sorted(set(_weight_map(path).values()))
+    for name in names:
+        if Path(name).name != name or not name.isprintable():
             raise IncompatibleError(f"names {name!r}, which is not a file here", where=INDEX)
-        if not file.is_file():
-            raise InputError("a shard of the index is missing", where=str(file))
-        files.append(file)
-    return files
+        if not os.path.isfile(path / name):  # noqa: PTH113 - Path.is_file raises on long names
+            raise InputError("a shard of the index is missing", where=str(path / name[:80]))
+    return [path / name for name in names]
+
+
+def _homes(path: Path, handles: dict[Path, safe_open]) -> dict[str, Path]:
+    """The file of every tensor: as the index says, else as the only file holds them."""
+    held = {file: set(handle.keys()) for file, handle in handles.items()}  # type: ignore[no-untyped-call]
+    if path.is_file() or (path / SINGLE).is_file():
+        return {name: file for file, names in held.items() for name in names}
+    where = {name: path / shard for name, shard in _weight_map(path).items()}
+    for name, file in where.items():
+        if name not in held[file]:
+            raise IncompatibleError(f"is in the index but not in {file.name}", where=name)
+    return where
 
 
 def _open(file: Path) -> safe_open:
@@ -76,12 +83,6 @@ def _open(file: Path) -> safe_open:
         return safe_open(str(file), framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:
         raise InputError(f"is not valid safetensors ({error})", where=str(file)) from error
-
-
-def _indexed_names(path: Path) -> set[str]:
-    if path.is_file() or (path / SINGLE).is_file():
-        return set()
-    return set(_weight_map(path))
 
 
 def _weight_map(path: Path) -> dict[str, str]:
@@ -97,7 +98,3 @@ def _weight_map(path: Path) -> dict[str, str]:
     ):
         raise InputError("is not an index of shards", where=str(index))
     return weight_map
-
-
-def _inside(file: Path, directory: Path) -> bool:
-    return file.resolve().is_relative_to(directory.resolve())

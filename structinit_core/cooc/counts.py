@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from structinit_core.artifact import Manifest, load_array, load_csr, open_artifact
-from structinit_core.cooc.count import key_bits
+from structinit_core.cooc.count import MAX_OFFSETS, key_bits
 from structinit_core.corpus import TokenStream
 from structinit_core.errors import IncompatibleError
 
@@ -62,8 +62,10 @@ def open_counts(directory: Path) -> Counts:
         facts = json.loads((directory / "counts.json").read_text(encoding="utf-8"))
         vocabulary, offsets = int(facts["vocabulary"]), int(facts["offsets"])
         tokenizer_json = (directory / "tokenizer.json").read_text(encoding="utf-8")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise IncompatibleError("is not a counts artifact", where=str(directory)) from error
+    if not (1 <= offsets <= MAX_OFFSETS and vocabulary >= 1):
+        raise IncompatibleError("is not a counts artifact", where=str(directory))
     unigram = load_array(directory / "unigram.npy", ("int64",))
     keys = load_array(directory / "trigram.keys.npy", ("uint64",))
     key_counts = load_array(directory / "trigram.counts.npy", ("uint32", "uint64"))
@@ -74,6 +76,8 @@ def open_counts(directory: Path) -> Counts:
     if (
         unigram.shape != (vocabulary,)
         or keys.shape != key_counts.shape
+        or bool(np.any(keys[1:] <= keys[:-1]))
+        or len(held.offsets) == 0
         or int(held.offsets[0]) != 0
         or int(held.offsets[-1]) != len(held.ids)
         or bool(np.any(np.diff(held.offsets) < 0))

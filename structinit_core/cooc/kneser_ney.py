@@ -30,8 +30,13 @@ def discount(counts: NDArray[Any]) -> float:
 
 
 def smoothed_unigram(counts: NDArray[Any]) -> Floats:
-    """Discounted counts interpolated with the uniform distribution: positive, sums to 1."""
+    """Discounted counts interpolated with the uniform distribution: positive, sums to 1.
+
+    Uniform where nothing was counted.
+    """
     total, kinds = float(counts.sum()), int(np.count_nonzero(counts))
+    if total == 0:
+        return np.full(len(counts), 1 / len(counts))
     by = discount(counts)
     kept: Floats = np.maximum(counts - by, 0.0)
     return (kept + by * kinds / len(counts)) / total

@@ -1,5 +1,7 @@
 """Text to documents to a memory-mapped stream of token ids."""
 
+from tokenizers import Tokenizer
+
 from structinit_core.corpus.readers import Border, read_documents
 from structinit_core.corpus.tokenizer import (
     Frame,
@@ -18,6 +20,7 @@ __all__ = [
     "Frame",
     "Split",
     "TokenStream",
+    "Tokenizer",
     "cut_windows",
     "find_frame",
     "hold_out",

@@ -22,11 +22,11 @@ class Border(StrEnum):
     """Where a document of plain text begins; JSONL always has one document a record."""
 
     BLANK = "blank"
-    """After one or more blank lines (white space only)."""
+    """After one or more blank lines (white space only), which belong to no document."""
     TITLE = "title"
     """At a line ``= Title =`` as WikiText marks articles."""
     LINE = "line"
-    """At every line that is not blank."""
+    """At every line that is not blank; blank lines belong to no document."""
     FILE = "file"
     """At the beginning of a file only."""
 
@@ -65,7 +65,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                     raise LimitError(
                         f"line is longer than {MAX_LINE_BYTES >> 20} MiB", where=f"{path}:{number}"
                     )
-                yield number, raw.decode("utf-8")
+                yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
             f"invalid UTF-8 at byte {error.start} of the line",
@@ -122,30 +122,23 @@ def _records(path: Path, lines: Iterator[tuple[int, str]], text_field: str) -> I
 def _split(lines: Iterator[tuple[int, str]], border: Border) -> Iterator[str]:
     document: list[str] = []
     for _, line in lines:
-        blank = not line.strip()
-        if _starts(line, blank, border) and document:
+        separator = border in (Border.BLANK, Border.LINE) and not line.strip()
+        if separator or border is Border.LINE or (border is Border.TITLE and _is_title(line)):
             yield from _whole(document)
             document = []
-        document.append(line)
+        if not separator:
+            document.append(line)
     yield from _whole(document)
 
 
-def _starts(line: str, blank: bool, border: Border) -> bool:
-    match border:
-        case Border.BLANK:
-            return blank
-        case Border.LINE:
-            return not blank
-        case Border.TITLE:
-            title = line.strip()
-            return (
-                len(title) > 4
-                and title.startswith("= ")
-                and title.endswith(" =")
-                and not title.startswith("= =")
-            )
-        case Border.FILE:
-            return False
+def _is_title(line: str) -> bool:
+    title = line.strip()
+    return (
+        len(title) > 4
+        and title.startswith("= ")
+        and title.endswith(" =")
+        and not title.startswith("= =")
+    )
 
 
 def _whole(lines: list[str]) -> Iterator[str]:

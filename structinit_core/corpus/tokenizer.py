@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from structinit_core.artifact import pretty_json
-from structinit_core.errors import InputError, LimitError, UsageError
+from structinit_core.errors import InputError, LimitError, StructinitError, UsageError
 
 DOCUMENT_TOKEN = "<|endoftext|>"
 MAX_TOKENIZER_BYTES = 1 << 27
@@ -66,7 +68,7 @@ def train_tokenizer(documents: Iterable[str], vocabulary: int) -> Tokenizer:
             seen += 1
             yield document
 
-    tokenizer.train_from_iterator(counted(), trainer=trainer)
+    run_interruptibly(lambda: tokenizer.train_from_iterator(counted(), trainer=trainer))
     if not seen:
         raise InputError("the corpus holds no text")
     return tokenizer
@@ -82,18 +84,58 @@ def load_tokenizer(path: Path) -> Tokenizer:
     try:
         if path.stat().st_size > MAX_TOKENIZER_BYTES:
             raise LimitError("is larger than 128 MiB", where=str(path))
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    except LimitError:
-        raise
-    except Exception as error:  # the library raises bare Exception for any malformed file
-        raise InputError(
-            f"is not a tokenizer.json ({str(error).splitlines()[0][:120]})", where=str(path)
-        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8", where=str(path)) from error
+    with library_faults("is not a tokenizer.json", str(path)):
+        tokenizer = Tokenizer.from_str(text)
+    if isinstance(tokenizer.model, models.BPE):
+        tokenizer.model.dropout = None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+@contextmanager
+def library_faults(complaint: str, where: str | None = None) -> Iterator[None]:
+    """Turn what the ``tokenizers`` library raises, bare exceptions and panics, into ours.
+
+    Raises:
+        InputError: in place of any fault of the library.
+    """
+    try:
+        yield
+    except (StructinitError, MemoryError):
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = (str(error).strip() or "no reason").splitlines()[0][:120]
+        raise InputError(f"{complaint} ({reason})", where=where) from error
+
+
+def run_interruptibly(work: Callable[[], None]) -> None:
+    """Run ``work`` in a thread, so that signals reach the main thread meanwhile.
+
+    The library's training does not return to Python before it is done. What ``work`` raises
+    is raised here; on a signal it is left behind and ends with the process.
+    """
+    failures: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # handed over to the caller
+            failures.append(error)
+
+    thread = threading.Thread(target=guarded, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+    if failures:
+        raise failures[0]
 
 
 def find_frame(tokenizer: Tokenizer) -> Frame | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from structinit_core.artifact import ArrayWriter, load_array, save_array
-from structinit_core.corpus.tokenizer import Frame, find_frame, vocabulary_size
+from structinit_core.corpus.tokenizer import Frame, find_frame, library_faults, vocabulary_size
 from structinit_core.errors import InputError
 from structinit_core.progress import Progress, Silent
 
@@ -50,11 +51,12 @@ def tokenize(
 ) -> TokenStream:
     """The token stream of ``documents``, written to ``directory`` and memory-mapped.
 
-    Every document is framed by the tokenizer's begin and end tokens where it has them.
+    Every document is framed by the tokenizer's begin and end tokens where it has them; where
+    a document's text spells a special token, it is encoded as ordinary text.
     Cost: time linear in the text and bound by the tokenizer; memory one batch of documents.
 
     Raises:
-        InputError: no document, or none with a token.
+        InputError: no document, none with a token, or text the tokenizer cannot encode.
     """
     progress = progress or Silent()
     frame = find_frame(tokenizer)
@@ -62,7 +64,9 @@ def tokenize(
     lengths: list[int] = []
     with ArrayWriter(directory / "tokens.npy", width) as writer:
         for batch in _batches(documents):
-            for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+            with library_faults("the tokenizer cannot encode the text"), _as_text(tokenizer):
+                encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            for encoding in encodings:
                 ids = _framed(encoding.ids, frame)
                 if len(ids):
                     writer.append(ids)
@@ -82,7 +86,8 @@ def hold_out(stream: TokenStream, fraction: float, seed: int) -> Split:
     A document (a piece of :data:`HOLDOUT_PIECE` tokens of a long one) is held out when a
     hash of its own tokens and ``seed`` falls below ``fraction``: the draw does not depend on
     the order of documents or on sharding, and copies of a document stay together. Should a
-    corpus of several pieces draw none, the one with the smallest hash is taken. Spans of
+    corpus of several pieces draw none (or all), the one with the smallest (largest) hash is
+    held out (counted), and its copies with it. Spans of
     one document that stay together are one span.
     """
     counted: list[tuple[int, int]] = []
@@ -90,8 +95,11 @@ def hold_out(stream: TokenStream, fraction: float, seed: int) -> Split:
     pieces = list(_pieces(stream.offsets))
     draws = [_draw(stream.ids[start:stop], seed) for start, stop, _ in pieces]
     chosen = [draw < fraction for draw in draws]
-    if fraction > 0 and len(pieces) > 1 and not any(chosen):
-        chosen[int(np.argmin(draws))] = True
+    if fraction > 0 and min(draws) < max(draws):
+        if not any(chosen):
+            chosen = [draw == min(draws) for draw in draws]
+        elif all(chosen):
+            chosen = [draw < max(draws) for draw in draws]
     for (start, stop, first), is_held in zip(pieces, chosen, strict=True):
         spans = held if is_held else counted
         if not first and spans and spans[-1][1] == start:
@@ -117,6 +125,17 @@ def _draw(ids: NDArray[Any], seed: int) -> float:
     digest = hashlib.blake2b(digest_size=8, key=seed.to_bytes(8, "little"))
     digest.update(ids.astype("<u4").tobytes())
     return int.from_bytes(digest.digest(), "little") / 2**64
+
+
+@contextmanager
+def _as_text(tokenizer: Tokenizer) -> Iterator[None]:
+    """Encode the spelling of a special token as the text it is."""
+    before = tokenizer.encode_special_tokens
+    tokenizer.encode_special_tokens = True
+    try:
+        yield
+    finally:
+        tokenizer.encode_special_tokens = before
 
 
 def _framed(ids: list[int], frame: Frame | None) -> NDArray[np.uint32]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from structinit_core.diagnose.report import Check
+from structinit_core.linalg import generator
 from structinit_core.progress import Progress
 
 _EXACT_WIDTH = 4096
@@ -19,7 +20,7 @@ def tensor_checks(tensors: Iterable[tuple[str, Tensor]], progress: Progress) -> 
     """Shape, dtype, NaN and infinity counts, rms and, for matrices, norms and stable rank.
 
     norm: Frobenius. spectral_norm: largest singular value, exact from the Gram matrix up to
-    a shorter side of 4,096, beyond it a lower bound by 30 power steps from a fixed start.
+    a shorter side of 4,096, beyond it a lower bound by 30 power steps from a seeded start.
     stable_rank: norm²/spectral_norm². All in float32 or better; memory three copies of one
     tensor. NaN or infinity is a failure and the norms are left out.
     """
@@ -44,28 +45,37 @@ def _count(what: str, count: int, name: str) -> Check:
 
 
 def _norms(name: str, values: Tensor) -> Iterator[Check]:
-    norm = float(torch.linalg.vector_norm(values, dtype=torch.float64))
-    yield Check(name="norm", value=norm, tensor=name)
-    yield Check(name="rms", value=norm / math.sqrt(values.numel()), tensor=name)
+    scale = float(values.abs().max())
+    unit = values / scale if scale else values
+    norm = float(torch.linalg.vector_norm(unit, dtype=torch.float64))
+    yield _size("norm", scale * norm, name)
+    yield _size("rms", scale * norm / math.sqrt(values.numel()), name)
     if values.ndim == 2 and min(values.shape) > 1:
         largest = spectral_norm(values)
-        yield Check(name="spectral_norm", value=largest, tensor=name)
-        rank = (norm / largest) ** 2 if largest > 0 else 0.0
+        yield _size("spectral_norm", largest, name)
+        rank = (norm / (largest / scale)) ** 2 if largest > 0 else 0.0
         yield Check(name="stable_rank", value=rank, tensor=name)
 
 
+def _size(what: str, value: float, name: str) -> Check:
+    """A length; ``None`` where it is beyond float64."""
+    return Check(name=what, value=value if math.isfinite(value) else None, tensor=name)
+
+
 def spectral_norm(matrix: Tensor) -> float:
-    """The largest singular value of a float matrix (rows × columns)."""
+    """The largest singular value of a float matrix (rows × columns), whatever its scale."""
+    scale = float(matrix.abs().max())
+    if scale == 0:
+        return 0.0
+    matrix = matrix / scale
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     if tall.shape[1] <= _EXACT_WIDTH:
         gram = (tall.T @ tall).double()
-        return math.sqrt(max(float(torch.linalg.eigvalsh(gram)[-1]), 0.0))
-    vector = torch.ones(tall.shape[1], dtype=tall.dtype) / math.sqrt(tall.shape[1])
+        return scale * math.sqrt(max(float(torch.linalg.eigvalsh(gram)[-1]), 0.0))
+    start = generator(0, "spectral-norm").standard_normal(tall.shape[1])
+    vector = torch.from_numpy(start).to(tall.dtype)
     length = 0.0
     for _ in range(_POWER_STEPS):
-        vector = tall.T @ (tall @ vector)
+        vector = tall.T @ (tall @ (vector / vector.norm()))
         length = float(vector.norm())
-        if length == 0:
-            return 0.0
-        vector = vector / length
-    return math.sqrt(length)
+    return scale * math.sqrt(length)

@@ -6,6 +6,8 @@ import torch
 
 from structinit_core.errors import MissingError, UsageError
 
+Device = torch.device
+"""Where tensors live; a name for rooms that do not import torch."""
 _WORTH_MOVING = 10**11
 """Multiply-adds below which copying to an accelerator is not worth its start-up."""
 

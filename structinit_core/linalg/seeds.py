@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 
 import numpy as np
 
@@ -12,5 +12,6 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 
     Deterministic on every machine; two generators with different names are independent.
     """
-    words = [zlib.crc32(name.encode()) for name in names]
-    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=tuple(words)))
+    digest = hashlib.sha256(repr(names).encode()).digest()
+    words = tuple(np.frombuffer(digest, "<u4").tolist())
+    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=words))

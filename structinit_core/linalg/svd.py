@@ -11,6 +11,8 @@ from structinit_core.errors import NumericalError
 from structinit_core.linalg.operators import SparsePlusLowRank
 
 _OVERSAMPLING = 16
+_NEGLIGIBLE = 1e-6
+"""Share of the largest singular value below which float32 leaves only noise."""
 
 Floats = NDArray[np.float32]
 
@@ -33,6 +35,9 @@ def truncated_svd(
 ) -> TruncatedSvd:
     """The ``rank`` leading singular triplets, up to the stated residual.
 
+    Fewer where the matrix has a smaller numerical rank (values above 10⁻⁶ of the largest),
+    but at least one.
+
     Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.1, with ``iterations`` power steps
     and QR after every product; signs fixed so that the largest entry of each left vector is
     positive. Cost: 2·iterations+3 products with rank+16 columns and as many QRs.
@@ -45,15 +50,18 @@ def truncated_svd(
     width = min(rank + _OVERSAMPLING, rows, columns)
     rank = min(rank, width)
     start = generator.standard_normal((columns, width), dtype=np.float32)
-    basis = _orthonormal(operator @ start)
-    for _ in range(iterations):
-        basis = _orthonormal(operator @ _orthonormal(operator.adjoint(basis)))
-    inner, values, right = np.linalg.svd(operator.adjoint(basis).T, full_matrices=False)
-    left, right = (basis @ inner)[:, :rank], right[:rank].T
-    values = values[:rank]
-    if not (np.isfinite(values).all() and np.isfinite(left).all() and np.isfinite(right).all()):
-        raise NumericalError("the SVD of the log-ratio table gave NaN or infinity")
-    signs = np.sign(left[np.abs(left).argmax(axis=0), np.arange(rank)])
+    try:
+        basis = _orthonormal(operator @ start)
+        for _ in range(iterations):
+            basis = _orthonormal(operator @ _orthonormal(operator.adjoint(basis)))
+        inner, values, right = np.linalg.svd(operator.adjoint(basis).T, full_matrices=False)
+    except np.linalg.LinAlgError as error:
+        raise NumericalError(f"the truncated SVD failed ({error})") from error
+    if not np.isfinite(values).all():
+        raise NumericalError("the truncated SVD gave NaN or infinity")
+    kept = max(1, int(np.count_nonzero(values[:rank] > _NEGLIGIBLE * values[0])))
+    left, values, right = (basis @ inner)[:, :kept], values[:kept], right[:kept].T
+    signs = np.sign(left[np.abs(left).argmax(axis=0), np.arange(kept)])
     signs[signs == 0] = 1
     left, right = left * signs, right * signs
     errors = np.linalg.norm(operator @ right - left * values, axis=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,21 @@ import torch
 import transformers
 
 from structinit_core.errors import IncompatibleError
+
+
+def check_config(config: dict[str, Any]) -> None:
+    """Refuse a config that transformers itself would refuse, before any work is done.
+
+    Raises:
+        IncompatibleError: with the first line of transformers' reason.
+    """
+    family = str(config.get("model_type"))
+    fields = {key: value for key, value in config.items() if key != "model_type"}
+    with _quiet():
+        try:
+            transformers.AutoConfig.for_model(family, **fields)
+        except Exception as error:  # each validator of transformers raises a class of its own
+            raise IncompatibleError(f"config: transformers refuses it ({_first(error)})") from error
 
 
 def load_model(directory: Path, device: torch.device) -> torch.nn.Module:
@@ -20,28 +37,43 @@ def load_model(directory: Path, device: torch.device) -> torch.nn.Module:
         IncompatibleError: transformers cannot build it, or weights are missing, unexpected
             or of another shape.
     """
-    verbosity = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        model, info = transformers.AutoModelForCausalLM.from_pretrained(
-            str(directory),
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else "no reason"
-        raise IncompatibleError(
-            f"transformers cannot load it ({reason})", where=str(directory)
-        ) from error
-    finally:
-        transformers.logging.set_verbosity(verbosity)
+    with _quiet():
+        try:
+            model, info = transformers.AutoModelForCausalLM.from_pretrained(
+                str(directory),
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        except Exception as error:  # as above, and whatever a hostile config makes it raise
+            raise IncompatibleError(
+                f"transformers cannot load it ({_first(error)})", where=str(directory)
+            ) from error
     _refuse_incomplete(info, directory)
     loaded: torch.nn.Module = model.eval().to(device)
     return loaded
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from writing to the terminal; its settings come back afterwards."""
+    log = transformers.logging
+    verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(verbosity)
+        if bars:
+            log.enable_progress_bar()
+
+
+def _first(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip()[:200] if lines else type(error).__name__
 
 
 def _refuse_incomplete(info: dict[str, Any], directory: Path) -> None:

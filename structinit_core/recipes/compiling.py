@@ -8,39 +8,41 @@ from pathlib import Path
 from structinit_core.artifact import (
     Input,
     Recipe,
-    file_digest,
+    file_input,
     is_up_to_date,
     locked,
     pretty_json,
     read_manifest,
     refuse_foreign,
+    refuse_overlap,
     scratch,
     staged,
 )
 from structinit_core.blueprint import Blueprint, make_blueprint, read_config
 from structinit_core.checkpoint import write_directory, write_safetensors
-from structinit_core.cooc import Counts, KneserNey, open_counts, reference_losses
-from structinit_core.corpus import cut_windows, find_frame, load_tokenizer, spread
-from structinit_core.diagnose import Check, Report, loss_checks
+from structinit_core.cooc import Counts, KneserNey, open_counts
+from structinit_core.corpus import cut_windows, find_frame, load_tokenizer, spread, vocabulary_size
 from structinit_core.errors import IncompatibleError, LimitError, UsageError
 from structinit_core.initializers.closed_form import (
-    REFIT_STEPS,
-    CompiledBigram,
     compile_bigram,
     refuse_unsupported,
     scored_pairs,
 )
 from structinit_core.linalg import resolve_device
-from structinit_core.model import forward_loss, load_model
+from structinit_core.model import check_config
 from structinit_core.progress import Progress, Silent
-from structinit_core.recipes.counting import CountSource, count_corpus
-from structinit_core.recipes.forecast import Plan, plan_closed_form
+from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_corpus
+from structinit_core.recipes.forecast import (
+    SOLVE_BYTES_PER_BIGRAM,
+    Plan,
+    plan_closed_form,
+    plan_counting,
+)
 from structinit_core.recipes.record import Recorder
+from structinit_core.recipes.verdict import compile_report, score
 
 CHECKPOINT_KIND = "checkpoint"
 CHECKPOINT_VERSION = 1
-LAW_TOLERANCE = 1e-3
-"""Nats by which the written network may differ from the predictor it was compiled from."""
 _SCORED_TOKENS = 1 << 17
 _SCORING_FLOATS = 3 * 10**12
 
@@ -54,15 +56,20 @@ class ClosedFormJob:
     counts: Path | None = None
     seed: int = 0
     device: str = "cpu"
-    memory_bytes: int = 4 << 30
+    memory_bytes: int = DEFAULT_MEMORY
 
     def __post_init__(self) -> None:
         if (self.source is None) == (self.counts is None):
             raise UsageError("give either text with a tokenizer, or counts")
 
+    def paths(self) -> list[Path]:
+        """Every file and directory read."""
+        read = [self.config, *(self.source.paths() if self.source else [])]
+        return [*read, self.counts] if self.counts else read
+
     def recipe(self) -> Recipe:
         """What decides the checkpoint's bytes."""
-        inputs = [Input(name=self.config.name, sha256=file_digest(self.config))]
+        inputs = [file_input(self.config)]
         params: dict[str, object] = {"method": "ngram", "seed": self.seed}
         if self.source is not None:
             inputs += self.source.inputs()
@@ -71,29 +78,25 @@ class ClosedFormJob:
             manifest = read_manifest(self.counts)
             if manifest is None:
                 raise IncompatibleError("is not a counts artifact", where=str(self.counts))
-            inputs.append(Input(name="counts", sha256=manifest.key))
+            inputs.append(Input(name="counts", sha256=manifest.content))
         return Recipe(
             kind=CHECKPOINT_KIND, version=CHECKPOINT_VERSION, params=params, inputs=tuple(inputs)
         )
 
 
 def plan(job: ClosedFormJob) -> Plan:
-    """The forecast of ``job``; reads the config only and writes nothing.
+    """The forecast of ``job``: reads the config and file sizes, writes nothing.
 
     Raises:
-        IncompatibleError, LimitError: as :func:`closed_form` would, before any work.
+        IncompatibleError: a model this method cannot compile. InputError: a missing file.
     """
     blueprint = make_blueprint(read_config(job.config))
     refuse_unsupported(blueprint)
-    counting = job.source.memory_bytes if job.source else 0
-    forecast = plan_closed_form(blueprint, counting, REFIT_STEPS)
-    if forecast.solve_bytes > job.memory_bytes:
-        raise LimitError(
-            f"the solve needs about {forecast.solve_bytes >> 20} MiB, "
-            f"allowed are {job.memory_bytes >> 20}",
-            hint="raise --memory, or take a smaller vocabulary or width",
-        )
-    return forecast
+    counting = None
+    if job.source is not None:
+        _refuse_vocabulary(_promised_vocabulary(job.source), blueprint)
+        counting = plan_counting(job.source.texts, job.source.offsets, job.memory_bytes)
+    return plan_closed_form(blueprint, counting, job.memory_bytes)
 
 
 def closed_form(
@@ -110,37 +113,47 @@ def closed_form(
         any :class:`~structinit_core.errors.StructinitError`; nothing is then published.
     """
     record = Recorder(progress or Silent())
-    plan(job)
-    refuse_foreign(output, force)
+    forecast = plan(job)
+    if not forecast.fits:
+        raise _too_large(forecast.solve_bytes, job.memory_bytes)
+    resolve_device(job.device, forecast.refit_multiply_adds)
+    refuse_overlap(output, job.paths())
     with locked(output):
+        refuse_foreign(output, CHECKPOINT_KIND, force)
         record.stage("hashing inputs")
         recipe = job.recipe()
         if is_up_to_date(output, recipe):
             return False
+        record.stage("checking the config")
+        check_config(read_config(job.config))
         with staged(output, recipe) as work, scratch(output) as temporary:
-            counts_path = job.counts
+            counts = job.counts or temporary / "counts"
             if job.source is not None:
-                counts_path = temporary / "counts"
-                count_corpus(job.source, counts_path, progress=record)
-            assert counts_path is not None
-            _compile_into(job, open_counts(counts_path), work, record)
+                count_corpus(job.source, counts, memory_bytes=job.memory_bytes, progress=record)
+            _compile_into(job, forecast, open_counts(counts), work, record)
     return True
 
 
-def _compile_into(job: ClosedFormJob, counts: Counts, work: Path, record: Recorder) -> None:
+def _compile_into(
+    job: ClosedFormJob, forecast: Plan, counts: Counts, work: Path, record: Recorder
+) -> None:
     blueprint = make_blueprint(read_config(job.config))
-    _check_vocabulary(blueprint, counts, record)
+    _refuse_vocabulary(counts.vocabulary, blueprint)
+    _check_sizes(forecast, counts, job.memory_bytes, record)
     record.stage("smoothing")
     model = KneserNey(counts)
     windows = cut_windows(counts.held_out_spans, blueprint.context)
     windows = spread(windows, _scored_tokens(blueprint))
     if len(windows) == 0:
-        record.warn("no held-out text: stages are kept unseen and no loss is reported")
-    held_out = scored_pairs(counts.held_out, windows, counts.vocabulary)
-    v, layers = blueprint.vocabulary, blueprint.width
-    device, _ = resolve_device(job.device, REFIT_STEPS * 3 * v * v * layers)
+        record.warn("no held-out text: the count table judges the stages, no loss is reported")
+    device, _ = resolve_device(job.device, forecast.refit_multiply_adds)
     compiled = compile_bigram(
-        model, held_out, blueprint, seed=job.seed, device=device, progress=record
+        model,
+        scored_pairs(counts.held_out, windows, counts.vocabulary),
+        blueprint,
+        seed=job.seed,
+        device=device,
+        progress=record,
     )
     record.stage("writing", len(blueprint.tensors))
     write_safetensors(
@@ -152,79 +165,47 @@ def _compile_into(job: ClosedFormJob, counts: Counts, work: Path, record: Record
     (work / "tokenizer.json").write_text(counts.tokenizer_json, encoding="utf-8")
     frame = find_frame(load_tokenizer(work / "tokenizer.json"))
     write_directory(work, blueprint, counts.tokenizer_json, frame)
-    checks = _compile_checks(compiled, blueprint, counts)
-    if len(windows):
-        record.stage("scoring the checkpoint", len(windows))
-        network = load_model(work, device)
-        forward = forward_loss(network, v, counts.held_out, windows, record)
-        references = reference_losses(model, counts.held_out, windows)
-        checks = [*loss_checks(forward, v, references), *_law(compiled, forward, record), *checks]
-        checks.append(Check(name="scored", value=references.tokens, unit="tokens"))
-    report = Report(
-        subject="closed-form ngram (bigram)",
-        checks=tuple(checks),
-        notes=(
-            "losses are on the held-out slice, which entered no count",
-            "a stage with the verdict ok was kept; others did not lower the held-out loss",
-            "the table refit is iterative first-order optimisation on counts, not on text",
-        ),
-    )
+    record.stage("scoring the checkpoint", len(windows) or None)
+    scores = score(work, compiled, blueprint, model, windows, device=device, progress=record)
+    report = compile_report(compiled, blueprint, counts, scores)
     (work / "report.json").write_text(
         pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
     )
     record.write(work, {stage.name: stage.seconds for stage in compiled.stages})
 
 
-def _check_vocabulary(blueprint: Blueprint, counts: Counts, record: Recorder) -> None:
-    have, rows = counts.vocabulary, blueprint.vocabulary
-    if have > rows:
+def _promised_vocabulary(source: CountSource) -> int:
+    if source.tokenizer is not None:
+        return vocabulary_size(load_tokenizer(source.tokenizer))
+    return source.train_vocabulary or 0
+
+
+def _refuse_vocabulary(tokens: int, blueprint: Blueprint) -> None:
+    if tokens > blueprint.vocabulary:
         raise IncompatibleError(
-            f"the tokenizer has {have} tokens, the config only vocab_size {rows}",
-            hint=f'set "vocab_size": {have} in the config, or train a smaller tokenizer',
+            f"the tokenizer has {tokens} tokens, the config only vocab_size {blueprint.vocabulary}",
+            hint=f'set "vocab_size": {tokens} in the config, or take a smaller tokenizer',
         )
+
+
+def _check_sizes(forecast: Plan, counts: Counts, memory_bytes: int, record: Recorder) -> None:
+    rows, have = forecast.vocabulary, counts.vocabulary
     if rows - have > rows // 10:
         record.warn(f"{rows - have} of {rows} vocabulary rows have no token and are padding")
+    guessed = forecast.counting.estimated_tokens if forecast.counting else 0
+    bigrams = counts.offsets[0].nnz
+    solve = forecast.solve_bytes + SOLVE_BYTES_PER_BIGRAM * (bigrams - min(rows**2, guessed))
+    if solve > memory_bytes:
+        raise _too_large(solve, memory_bytes)
+
+
+def _too_large(needed: int, allowed: int) -> LimitError:
+    return LimitError(
+        f"the solve needs about {needed >> 20} MiB, allowed are {allowed >> 20}",
+        hint="raise --memory, or take a smaller vocabulary or width",
+    )
 
 
 def _scored_tokens(blueprint: Blueprint) -> int:
     """Held-out tokens to score: enough for two decimals, bounded by the model's own cost."""
     return min(_SCORED_TOKENS, max(4096, _SCORING_FLOATS // (2 * blueprint.parameters)))
-
-
-def _law(compiled: CompiledBigram, forward: float, record: Recorder) -> list[Check]:
-    """Offline loss of the predictor against the forward loss of the written network."""
-    assert compiled.offline_loss is not None
-    gap = abs(forward - compiled.offline_loss)
-    if gap > LAW_TOLERANCE:
-        record.warn(f"the written network is {gap:.2g} nats away from its predictor")
-    return [
-        Check(name="loss.offline", value=compiled.offline_loss, unit="nats"),
-        Check(
-            name="law.offline_minus_model",
-            value=gap,
-            unit="nats",
-            threshold=LAW_TOLERANCE,
-            verdict="ok" if gap <= LAW_TOLERANCE else "fail",
-        ),
-    ]
-
-
-def _compile_checks(compiled: CompiledBigram, blueprint: Blueprint, counts: Counts) -> list[Check]:
-    stages = [
-        Check(
-            name=f"stage.{stage.name}",
-            value=stage.loss,
-            unit="nats",
-            verdict="ok" if stage.accepted else "info",
-        )
-        for stage in compiled.stages
-    ]
-    facts = [Check(name=f"svd.{name}", value=value) for name, value in compiled.facts.items()]
-    sizes = {
-        "parameters": blueprint.parameters,
-        "vocabulary": counts.vocabulary,
-        "padding_rows": blueprint.vocabulary - counts.vocabulary,
-        "clipped_rows": compiled.stream.clipped_rows,
-        "counted_tokens": int(counts.unigram.sum()),
-    }
-    return [*stages, *facts, *(Check(name=name, value=value) for name, value in sizes.items())]

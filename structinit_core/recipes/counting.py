@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from structinit_core.artifact import (
     Input,
     Recipe,
-    file_digest,
+    file_input,
     is_up_to_date,
     locked,
     pretty_json,
     refuse_foreign,
+    refuse_overlap,
     save_array,
     scratch,
     staged,
@@ -26,6 +26,7 @@ from structinit_core.cooc import COUNTS_KIND, COUNTS_VERSION, count_stream
 from structinit_core.corpus import (
     Border,
     Split,
+    Tokenizer,
     TokenStream,
     hold_out,
     load_tokenizer,
@@ -39,10 +40,12 @@ from structinit_core.errors import UsageError
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.record import Recorder
 
+DEFAULT_MEMORY = 4 << 30
+
 
 @dataclass(frozen=True)
 class CountSource:
-    """The text to count and how: everything that decides the counts' bytes but ``memory``.
+    """The text to count and how: everything that decides the counts' bytes.
 
     Exactly one of ``tokenizer`` (a ``tokenizer.json``) and ``train_vocabulary`` is given.
     """
@@ -55,7 +58,6 @@ class CountSource:
     border: Border = Border.BLANK
     text_field: str | None = None
     seed: int = 0
-    memory_bytes: int = 4 << 30
 
     def __post_init__(self) -> None:
         if not self.texts:
@@ -69,8 +71,11 @@ class CountSource:
 
     def inputs(self) -> tuple[Input, ...]:
         """Name and content hash of every file read."""
-        paths = [*self.texts, *([self.tokenizer] if self.tokenizer else [])]
-        return tuple(Input(name=path.name, sha256=file_digest(path)) for path in paths)
+        return tuple(file_input(path) for path in self.paths())
+
+    def paths(self) -> list[Path]:
+        """Every file read."""
+        return [*self.texts, *([self.tokenizer] if self.tokenizer else [])]
 
     def params(self) -> dict[str, Any]:
         """The parameters that decide the bytes, as JSON values."""
@@ -89,22 +94,28 @@ class CountSource:
 
 
 def count_corpus(
-    source: CountSource, output: Path, *, force: bool = False, progress: Progress | None = None
+    source: CountSource,
+    output: Path,
+    *,
+    memory_bytes: int = DEFAULT_MEMORY,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> bool:
     """Publish the counts of ``source`` at ``output``; ``False`` if it was up to date already.
 
     The artifact holds ``counts.json`` (sizes), ``tokenizer.json``, the arrays of
     :func:`structinit_core.cooc.count_stream`, and the held-out documents' tokens.
-    Cost: bound by the tokenizer (about 10⁶ tokens a second on two cores); memory as the
-    source says. Same source, same bytes.
+    Cost: bound by the tokenizer (about 10⁶ tokens a second on two cores). ``memory_bytes``
+    bounds the counting. Same source, same bytes, whatever the memory.
 
     Raises:
         InputError: an unreadable text or tokenizer. LockedError: another run writes there.
         IncompatibleError: ``output`` is not ours. LimitError: memory or disk.
     """
     record = Recorder(progress or Silent())
-    refuse_foreign(output, force)
+    refuse_overlap(output, source.paths())
     with locked(output):
+        refuse_foreign(output, COUNTS_KIND, force)
         record.stage("hashing inputs")
         recipe = Recipe(
             kind=COUNTS_KIND,
@@ -115,12 +126,14 @@ def count_corpus(
         if is_up_to_date(output, recipe):
             return False
         with staged(output, recipe) as work, scratch(output) as temporary:
-            _count_into(source, work, temporary, record)
+            _count_into(source, work, temporary, memory_bytes, record)
             record.write(work)
     return True
 
 
-def _count_into(source: CountSource, work: Path, temporary: Path, record: Recorder) -> None:
+def _count_into(
+    source: CountSource, work: Path, temporary: Path, memory_bytes: int, record: Recorder
+) -> None:
     tokenizer = _tokenizer(source, record)
     vocabulary = vocabulary_size(tokenizer)
     record.stage("tokenizing")
@@ -134,7 +147,7 @@ def _count_into(source: CountSource, work: Path, temporary: Path, record: Record
         vocabulary,
         work,
         offsets=source.offsets,
-        memory_bytes=source.memory_bytes,
+        memory_bytes=memory_bytes,
         progress=record,
     )
     held_out = _save_held_out(stream, split, work)

@@ -47,7 +47,7 @@ class DiagnoseJob:
     device: str = "cpu"
 
 
-def diagnose(job: DiagnoseJob, progress: Progress | None = None) -> Report:
+def diagnose_checkpoint(job: DiagnoseJob, progress: Progress | None = None) -> Report:
     """The report on a checkpoint: static checks of every tensor, then its step-0 loss.
 
     Cost: one pass over the tensors, plus a forward pass over the scored text.
@@ -68,7 +68,9 @@ def diagnose(job: DiagnoseJob, progress: Progress | None = None) -> Report:
     checks = [Check(name="file_bytes", value=sum(f.stat().st_size for f in files), unit="bytes")]
     checks += tensor_checks(read_tensors(job.path), progress)
     notes: list[str] = []
-    if scored:
+    if scored and any(check.verdict == "fail" for check in checks):
+        notes.append("not scored: a tensor holds NaN or infinity")
+    elif scored:
         losses, note = _losses(job, progress)
         checks = losses + checks
         notes.append(note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import resource
+import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -48,7 +49,7 @@ class Recorder:
             "host": platform.node(),
             "machine": platform.machine(),
             "python": platform.python_version(),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory_bytes": peak_memory_bytes(),
             "versions": {name: _version(name) for name in _LIBRARIES},
         }
         if compile_stages:
@@ -63,6 +64,12 @@ class Recorder:
             spent = self._seconds.get(self._stage, 0.0)
             self._seconds[self._stage] = spent + now - self._stage_began
         self._stage, self._stage_began = None, now
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _version(name: str) -> str | None:

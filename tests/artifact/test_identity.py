@@ -14,10 +14,11 @@ from structinit_core.artifact import (
     Input,
     Recipe,
     canonical_json,
-    file_digest,
+    file_input,
     pretty_json,
     text_digest,
 )
+from structinit_core.artifact.digest import file_digest
 from structinit_core.errors import InputError
 
 ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -111,6 +112,18 @@ def test_a_parameter_that_is_no_number_has_no_key(recipe: Recipe) -> None:
         _ = recipe.model_copy(update={"params": {"share": float("nan")}}).key
 
 
-def test_a_file_name_that_is_not_utf8_has_a_key(recipe: Recipe) -> None:
-    inputs = (Input(name=os.fsdecode(b"caf\xe9.txt"), sha256="0" * 64),)
-    assert len(recipe.model_copy(update={"inputs": inputs}).key) == 64
+def test_an_input_is_known_by_name_and_content_and_not_by_place(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "text.txt").write_bytes(b"abc")
+    assert file_input(tmp_path / "a" / "text.txt") == file_input(tmp_path / "b" / "text.txt")
+    assert file_input(tmp_path / "a" / "text.txt") == Input(name="text.txt", sha256=ABC)
+
+
+def test_a_file_name_that_is_not_utf8_has_a_key(tmp_path: Path, recipe: Recipe) -> None:
+    names = (b"caf\xe9.txt", b"caf\xe8.txt")
+    paths = [tmp_path / os.fsdecode(name) for name in names]
+    for path in paths:
+        path.write_bytes(b"abc")
+    keys = {recipe.model_copy(update={"inputs": (file_input(path),)}).key for path in paths}
+    assert len(keys) == 2

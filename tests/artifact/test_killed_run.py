@@ -76,7 +76,7 @@ def test_death_after_the_rename_is_a_finished_run(output: Path, leftovers) -> No
 
 def test_leftovers_of_an_earlier_run_are_removed(publish, output: Path, leftovers) -> None:
     publish(data=b"mine")
-    for name in (".out.tmp-x", ".out.old-1"):
+    for name in (".out.tmp-ab_9cdef", ".out.old-1"):
         (output.parent / name / "deep").mkdir(parents=True)
         (output.parent / name / "deep" / "data").write_bytes(b"stale")
     with locked(output):
@@ -96,17 +96,29 @@ def test_an_old_output_without_a_new_one_is_put_back(publish, output: Path, reci
 def test_a_name_that_looks_like_a_pattern_is_recovered_too(
     tmp_path: Path, recipe: Recipe, name: str
 ) -> None:
-    stale = tmp_path / f".{name}.tmp-x"
+    stale = tmp_path / f".{name}.tmp-abcd1234"
     stale.mkdir()
     with locked(tmp_path / name):
         assert not stale.exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "theirs"), [("out", ".out.tmp-2.tmp-abc"), ("out*", ".outer.tmp-abc")]
+    ("name", "theirs"),
+    [("out", ".out.tmp-2.tmp-abcd1234"), ("out*", ".outer.tmp-abcd1234"), ("out", ".out.old-days")],
 )
 def test_the_work_of_another_output_is_left_alone(tmp_path: Path, name: str, theirs: str) -> None:
     work = tmp_path / theirs
     work.mkdir()
     with locked(tmp_path / name):
         assert work.exists()
+
+
+def test_a_link_beside_the_output_is_not_followed(output: Path, publish) -> None:
+    publish()
+    elsewhere = output.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_bytes(b"x")
+    (output.parent / ".out.tmp-abcd1234").symlink_to(elsewhere)
+    (output.parent / ".out.old-1").symlink_to(elsewhere)
+    with locked(output):
+        assert (elsewhere / "precious").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from structinit_core.artifact import locked
-from structinit_core.errors import InputError, LockedError
+from structinit_core.errors import InputError, LockedError, UsageError
 
 HOLD = """
 import sys
@@ -79,6 +79,18 @@ def test_a_lock_can_be_taken_again(output: Path) -> None:
 def test_within_one_process_the_lock_holds_too(output: Path) -> None:
     with locked(output), pytest.raises(LockedError), locked(output):
         pass
+
+
+@pytest.mark.parametrize("name", [".", "..", "sub/..", "/"])
+def test_a_directory_one_stands_in_is_no_output(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as caught, locked(Path(name)):
+        pass
+    assert caught.value.exit_code == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sub"]
 
 
 def test_a_parent_that_is_a_file_is_bad_input(tmp_path: Path) -> None:

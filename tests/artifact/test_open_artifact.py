@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from structinit_core.artifact import MANIFEST, Recipe, open_artifact, save_array
+from structinit_core.artifact import MANIFEST, Recipe, manifest, open_artifact, save_array
 from structinit_core.artifact.publish import locked, staged
 from structinit_core.errors import IncompatibleError
 
@@ -116,9 +116,22 @@ def test_a_field_of_another_type_is_refused(publish, rewrite_manifest, field, va
     refused(output, MANIFEST)
 
 
+def test_a_huge_manifest_is_not_read(publish, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "MAX_MANIFEST_BYTES", 100)
+    refused(publish(), MANIFEST)
+
+
+def test_the_content_is_that_of_the_files(publish, recipe: Recipe) -> None:
+    other = recipe.model_copy(update={"params": {}})
+    first = open_artifact(publish(a=b"1", **{"run.json": b"x"}), "demo", 1).content
+    assert open_artifact(publish(other, a=b"1", **{"run.json": b"y"}), "demo", 1).content == first
+    for files in ({"a": b"2"}, {"b": b"1"}, {"a": b"1", "b": b""}):
+        assert open_artifact(publish(**files), "demo", 1).content != first
+
+
 def test_the_manifest_is_plain_sorted_json(publish) -> None:
     text = (publish() / MANIFEST).read_text(encoding="utf-8")
-    manifest = json.loads(text)
-    assert list(manifest) == sorted(manifest)
+    content = json.loads(text)
+    assert list(content) == sorted(content)
     assert text.endswith("}\n")
-    assert manifest["recipe"]["params"] == {"seed": 0, "field": None}
+    assert content["recipe"]["params"] == {"seed": 0, "field": None}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from structinit_core.artifact import Recipe, is_up_to_date, locked, staged
+from structinit_core.errors import InputError
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_failed_rename_keeps_the_old_output(
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", fail_into_place)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(InputError, match="Input/output"):
         publish(other, data=b"new")
     assert is_up_to_date(output, recipe)
 

@@ -18,7 +18,7 @@ from structinit_core.artifact import (
     scratch,
     staged,
 )
-from structinit_core.errors import LimitError
+from structinit_core.errors import InputError, LimitError
 
 
 class BoomError(Exception):
@@ -144,9 +144,14 @@ def test_a_disk_that_fills_up_at_the_sync_is_a_limit(
     assert leftovers() == []
 
 
-def test_another_os_error_keeps_its_class(output: Path, recipe: Recipe) -> None:
-    with pytest.raises(PermissionError), locked(output), staged(output, recipe):
+def test_another_fault_of_the_disk_names_the_output(output: Path, recipe: Recipe) -> None:
+    with (
+        pytest.raises(InputError, match="denied") as caught,
+        locked(output),
+        staged(output, recipe),
+    ):
         raise PermissionError(errno.EACCES, "denied")
+    assert caught.value.where == str(output)
 
 
 @pytest.mark.parametrize("error", [None, BoomError])

@@ -92,7 +92,8 @@ def test_a_missing_shard_is_named(sharded) -> None:
     (directory / TWO).unlink()
     with pytest.raises(InputError, match="missing") as caught:
         list(read_tensors(directory))
-    assert caught.value.where == str(directory / TWO)
+    assert str(directory) in str(caught.value)
+    assert TWO in str(caught.value)
 
 
 def test_a_tensor_of_the_index_that_no_shard_holds_is_named(sharded) -> None:

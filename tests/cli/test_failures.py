@@ -36,6 +36,16 @@ def bad(tmp_path: Path, book: Path) -> dict[str, Path]:
     return {name: tmp_path / name for name in files} | {"missing": tmp_path / "missing.txt"}
 
 
+@pytest.fixture
+def checkpoint_file(tmp_path: Path) -> Path:
+    import torch
+    from safetensors.torch import save_file
+
+    path = tmp_path / "many.safetensors"
+    save_file({f"tensor{i:04}": torch.ones(2, 2) for i in range(2000)}, path)
+    return path
+
+
 @pytest.mark.parametrize(
     ("name", "code", "says"),
     [
@@ -51,6 +61,7 @@ def test_bad_text(
     initctl, bad: dict[str, Path], tiny_config: Path, tmp_path: Path, name: str, code: int, says
 ) -> None:
     output = tmp_path / "made" / "out"
+    output.parent.mkdir()
     run = initctl(
         *closed_form(tiny_config, output, "--corpus", bad[name], "--train-tokenizer", 512)
     )
@@ -71,8 +82,8 @@ def test_bad_text(
         (["--train-tokenizer", "512", "--device", "tpu"], 2, "unknown device"),
         (["--train-tokenizer", "512", "--memory", "2M"], 6, "raise --memory"),
         (["--tokenizer", "tokenizer.json"], 3, "is not a tokenizer.json"),
-        (["--counts", "nowhere", "--train-tokenizer", "512"], 2, "hold their tokenizer"),
-        (["--counts", "nowhere"], 2, "either a tokenizer or"),
+        (["--counts", "nowhere", "--train-tokenizer", "512"], 2, "are counted already"),
+        (["--counts", "nowhere"], 2, "--corpus is of counting"),
     ],
 )
 def test_bad_options(
@@ -90,10 +101,14 @@ def test_bad_options(
 
 
 def test_bad_config_and_counts(initctl, bad: dict[str, Path], tiny_config, tmp_path) -> None:
-    run = initctl(*closed_form(bad["config.json"], tmp_path / "out", "--counts", tmp_path))
-    assert (run.returncode, "is not a JSON object" in run.stderr.decode()) == (3, True)
-    run = initctl(*closed_form(tiny_config, tmp_path / "out", "--counts", tmp_path))
-    assert (run.returncode, "is not a counts artifact" in run.stderr.decode()) == (4, True)
+    (tmp_path / "empty").mkdir()
+    for config, counts, code, says in (
+        (bad["config.json"], tmp_path / "empty", 3, "is not a JSON object"),
+        (tiny_config, tmp_path / "empty", 4, "is not a counts artifact"),
+        (tiny_config, tmp_path, 2, "overlap"),
+    ):
+        run = initctl(*closed_form(config, tmp_path / "out", "--counts", counts))
+        assert (run.returncode, says in run.stderr.decode()) == (code, True), run.stderr
 
 
 def test_a_foreign_output_is_kept_unless_forced(
@@ -120,6 +135,37 @@ def test_names_in_messages_cannot_drive_the_terminal(initctl, tiny_config, tmp_p
     assert b"\x1b" not in run.stderr
 
 
+def test_nan_is_a_crossed_threshold(initctl, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    name = "a\x1b[31mb"
+    save_file({name: torch.tensor([1.0, torch.nan])}, tmp_path / "nan.safetensors")
+    run = initctl("diagnose", tmp_path / "nan.safetensors")
+    assert run.returncode == 7
+    assert b"\x1b" not in run.stdout
+
+
+def test_pipes_are_read_like_files(initctl, book: Path, tmp_path: Path) -> None:
+    import threading
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = gzip.decompress(book.read_bytes())
+    threading.Thread(target=pipe.write_bytes, args=(text,), daemon=True).start()
+    run = initctl("cooc", pipe, "--train-tokenizer", 300, "-o", tmp_path / "counts")
+    assert (run.returncode, run.stderr) == (0, b"")
+
+
+def test_a_reader_that_leaves_ends_the_command_quietly(checkpoint_file: Path) -> None:
+    command = [sys.executable, "-m", "initctl", "diagnose", str(checkpoint_file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        process.wait(timeout=60)
+        assert process.stderr.read() == b""
+        assert process.returncode == -signal.SIGPIPE
+
+
 def test_diagnose_refuses_pickles_and_hostile_files(initctl, tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"\x80\x04.")
     run = initctl("diagnose", tmp_path / "weights.bin")
@@ -129,7 +175,9 @@ def test_diagnose_refuses_pickles_and_hostile_files(initctl, tmp_path: Path) -> 
     assert (run.returncode, b"Traceback" in run.stderr) == (3, False)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_signals_leave_nothing(book: Path, tiny_config, tmp_path: Path, number, code) -> None:
     """The signal arrives while work stands beside the output; it is gone afterwards."""
     arguments = closed_form(

@@ -55,6 +55,8 @@ def test_version_is_the_package_s(initctl) -> None:
 
 def test_public_names_resolve() -> None:
     for name in structinit_core.__all__:
-        assert getattr(structinit_core, name).__doc__, name
+        public = getattr(structinit_core, name)
+        assert callable(public), name
+        assert public.__doc__, name
     with pytest.raises(AttributeError):
         structinit_core.nonsense  # noqa: B018

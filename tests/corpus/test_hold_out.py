@@ -90,6 +90,23 @@ def test_a_few_documents_still_give_a_slice(seed: int, count: int) -> None:
     assert len(split.counted) == count - 1
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=SEEDS, count=st.integers(2, 8))
+def test_a_few_documents_are_not_all_held_out(seed: int, count: int) -> None:
+    split = hold_out(stream(numbered(count)), 1 - 1e-12, seed)
+    assert len(split.counted) == 1
+
+
+@pytest.mark.parametrize("share", [1e-12, 1 - 1e-12])
+def test_the_forced_draw_does_not_depend_on_order(share: float) -> None:
+    documents = numbered(6)
+    for seed in range(10):
+        one, two = stream(documents), stream(documents[::-1])
+        assert set(texts(one, hold_out(one, share, seed).held_out)) == set(
+            texts(two, hold_out(two, share, seed).held_out)
+        )
+
+
 def test_one_short_document_is_not_held_out_by_force() -> None:
     assert len(hold_out(stream([[1, 2, 3]]), 1e-12, 0).held_out) == 0
 

@@ -14,6 +14,12 @@ from structinit_core.errors import InputError
 DOCUMENTS = ["the cat sat", "zwölf Bären 🙂", "a", "def f(x):\n    return x\n" * 20]
 
 
+@pytest.fixture
+def own(trained: Tokenizer) -> Tokenizer:
+    """A copy of the trained tokenizer, free to be changed."""
+    return Tokenizer.from_str(trained.to_str())
+
+
 def documents_of(stream: TokenStream) -> list[list[int]]:
     return [part.tolist() for part in np.split(stream.ids, stream.offsets[1:-1])]
 
@@ -24,19 +30,19 @@ def words(size: int) -> Tokenizer:
     return tokenizer
 
 
-def test_every_document_comes_back_in_its_frame(trained: Tokenizer, tmp_path: Path) -> None:
-    stream = tokenize(DOCUMENTS, trained, tmp_path)
-    frame = find_frame(trained)
+def test_every_document_comes_back_in_its_frame(own: Tokenizer, tmp_path: Path) -> None:
+    stream = tokenize(DOCUMENTS, own, tmp_path)
+    frame = find_frame(own)
     assert frame is not None
     parts = documents_of(stream)
     assert len(parts) == len(DOCUMENTS)
     for ids, text in zip(parts, DOCUMENTS, strict=True):
         assert (ids[0], ids[-1]) == (frame.begin_id, frame.end_id)
-        assert trained.decode(ids[1:-1]) == text
+        assert own.decode(ids[1:-1]) == text
 
 
-def test_offsets_cover_the_stream(trained: Tokenizer, tmp_path: Path) -> None:
-    stream = tokenize(DOCUMENTS, trained, tmp_path)
+def test_offsets_cover_the_stream(own: Tokenizer, tmp_path: Path) -> None:
+    stream = tokenize(DOCUMENTS, own, tmp_path)
     assert stream.offsets.dtype == np.int64
     assert stream.offsets[0] == 0
     assert stream.offsets[-1] == len(stream.ids)
@@ -49,6 +55,19 @@ def test_the_width_holds_the_last_id(tmp_path: Path, size: int, dtype: type) -> 
     stream = tokenize([f"w1 w{size - 1}"], words(size), tmp_path)
     assert stream.ids.dtype == dtype
     assert stream.ids.tolist() == [1, size - 1]
+
+
+def test_a_text_that_spells_the_frame_is_text(own: Tokenizer, tmp_path: Path) -> None:
+    text = "one<|endoftext|>two"
+    [ids] = documents_of(tokenize([text], own, tmp_path))
+    assert [at for at, token in enumerate(ids) if token == 0] == [0, len(ids) - 1]
+    assert own.decode(ids[1:-1], skip_special_tokens=False) == text
+
+
+def test_the_tokenizer_is_left_as_it_was(own: Tokenizer, tmp_path: Path) -> None:
+    before = own.encode("one<|endoftext|>two").ids
+    tokenize(DOCUMENTS, own, tmp_path)
+    assert own.encode("one<|endoftext|>two").ids == before
 
 
 def test_without_a_frame_documents_are_bare(tmp_path: Path) -> None:
@@ -70,25 +89,25 @@ def test_an_empty_corpus_is_bad_input(tmp_path: Path, documents: list[str]) -> N
 
 @pytest.mark.parametrize("characters", [1, 10, 1000])
 def test_batches_do_not_show(
-    trained: Tokenizer, tmp_path: Path, characters: int, monkeypatch: pytest.MonkeyPatch
+    own: Tokenizer, tmp_path: Path, characters: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = tokenize(DOCUMENTS * 5, trained, tmp_path).ids.tolist()
+    whole = tokenize(DOCUMENTS * 5, own, tmp_path).ids.tolist()
     monkeypatch.setattr(tokens, "_BATCH_CHARACTERS", characters)
-    assert tokenize(DOCUMENTS * 5, trained, tmp_path).ids.tolist() == whole
+    assert tokenize(DOCUMENTS * 5, own, tmp_path).ids.tolist() == whole
 
 
-def test_the_tokenizers_own_template_adds_nothing(trained: Tokenizer, tmp_path: Path) -> None:
+def test_the_tokenizers_own_template_adds_nothing(own: Tokenizer, tmp_path: Path) -> None:
     from tokenizers.processors import TemplateProcessing
 
-    templated = Tokenizer.from_str(trained.to_str())
+    templated = Tokenizer.from_str(own.to_str())
     templated.post_processor = TemplateProcessing(
         single="<|endoftext|> $A <|endoftext|>", special_tokens=[("<|endoftext|>", 0)]
     )
-    plain = tokenize(DOCUMENTS, trained, tmp_path).ids.tolist()
+    plain = tokenize(DOCUMENTS, own, tmp_path).ids.tolist()
     assert tokenize(DOCUMENTS, templated, tmp_path).ids.tolist() == plain
 
 
-def test_progress_counts_every_character(trained: Tokenizer, tmp_path: Path) -> None:
+def test_progress_counts_every_character(own: Tokenizer, tmp_path: Path) -> None:
     class Counter:
         steps = 0
 
@@ -100,7 +119,7 @@ def test_progress_counts_every_character(trained: Tokenizer, tmp_path: Path) -> 
             self.steps += steps
 
     counter = Counter()
-    tokenize(iter(DOCUMENTS), trained, tmp_path, counter)
+    tokenize(iter(DOCUMENTS), own, tmp_path, counter)
     assert counter.steps == sum(map(len, DOCUMENTS))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -23,6 +24,33 @@ words = [a + b + c for a in "abcdefgh" for b in "ijklmnop" for c in "qrstuväö"
 documents = [" ".join(words[start::7]) for start in range(7)] * 2
 sys.stdout.buffer.write(serialise(train_tokenizer(documents, 400)).encode())
 """
+
+
+ENDLESS = """
+import itertools
+from structinit_core.corpus import train_tokenizer
+
+def documents():
+    print("reading", flush=True)
+    yield from itertools.repeat("one and the same")
+
+train_tokenizer(documents(), 300)
+"""
+
+
+def test_training_can_be_interrupted() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "reading\n"
+        run.send_signal(signal.SIGINT)
+        try:
+            _, said = run.communicate(timeout=20)
+        finally:
+            run.kill()
+    assert run.returncode == -signal.SIGINT
+    assert said.rstrip().endswith("KeyboardInterrupt")
 
 
 def test_separate_processes_give_the_same_bytes() -> None:

@@ -93,6 +93,14 @@ def test_no_file_stays_open(put, pack) -> None:
     assert not is_open()
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_byte_order_mark_is_no_text(put, pack) -> None:
+    mark = b"\xef\xbb\xbf"
+    assert consume(put("a.txt", pack(mark + b"one\n"))) == ["one\n"]
+    assert consume(put("a.jsonl", pack(mark + b'{"text": "one"}\n'))) == ["one"]
+    assert consume(put("b.txt", pack(b"one\n" + mark + b"two\n"))) == ["one\n\ufefftwo\n"]
+
+
 def test_odd_characters_are_kept(put) -> None:
-    text = "\ufeffa\x00b\x0bc\x85d\u2028e\rf\r\n"
+    text = "a\ufeff\x00b\x0bc\x85d\u2028e\rf\r\n"
     assert consume(put("a.txt", text), Border.LINE) == [text]

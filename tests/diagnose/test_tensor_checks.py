@@ -81,12 +81,14 @@ def test_integers_have_no_norm(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_halves_are_summed_in_a_wider_type(dtype: torch.dtype) -> None:
-    # 300² is beyond float16, and 64 · 300² beyond the eight bits of bfloat16
-    checks = checks_of(torch.full((64, 2), 300.0, dtype=dtype))
+    # squares of 300 are beyond float16, and sums of 64 of them beyond the digits of bfloat16
+    random = torch.rand(64, 5, generator=torch.Generator().manual_seed(0))
+    tensor = (200 + 100 * random).to(dtype)
+    checks, stored = checks_of(tensor), tensor.double()
     assert checks["dtype"].value == str(dtype).removeprefix("torch.")
-    stored = float(torch.tensor(300.0, dtype=dtype))
-    assert checks["norm"].value == pytest.approx(stored * math.sqrt(128), rel=1e-6)
-    assert checks["spectral_norm"].value == pytest.approx(stored * math.sqrt(128), rel=1e-5)
+    assert checks["norm"].value == pytest.approx(float(stored.norm()), rel=1e-6)
+    largest = float(torch.linalg.svdvals(stored)[0])
+    assert checks["spectral_norm"].value == pytest.approx(largest, rel=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(), (9,), (1, 9), (9, 1), (3, 3, 3)])

@@ -9,7 +9,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from structinit_core.corpus import TokenStream, cut_windows
-from structinit_core.errors import IncompatibleError, NumericalError
+from structinit_core.errors import IncompatibleError, InputError, NumericalError
 from structinit_core.model import forward_loss
 from structinit_core.model import loss as module
 from structinit_core.progress import Silent
@@ -54,7 +54,7 @@ def test_batch_size_does_not_matter(model, stream, windows, monkeypatch) -> None
 def test_unknown_tokens_and_empty_text_are_refused(model, stream, windows) -> None:
     with pytest.raises(IncompatibleError, match="the model has 300 rows"):
         forward_loss(model, 300, stream, windows, Silent())
-    with pytest.raises(IncompatibleError, match="two tokens"):
+    with pytest.raises(InputError, match="two tokens"):
         forward_loss(model, 512, stream, windows[:0], Silent())
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from structinit_core.diagnose import Report
-from structinit_core.errors import IncompatibleError, LimitError, UsageError
+from structinit_core.errors import IncompatibleError, LimitError, NumericalError, UsageError
 from structinit_core.recipes import ClosedFormJob, CountSource, closed_form, plan
 
 FILES = {
@@ -147,6 +147,45 @@ def test_text_and_counts_exclude_each_other(book: Path, tiny_config: Path) -> No
         ClosedFormJob(tiny_config)
     with pytest.raises(UsageError):
         ClosedFormJob(tiny_config, CountSource([book], train_vocabulary=300), Path("counts"))
+
+
+def test_many_padding_rows_take_no_mass(book: Path, tmp_path: Path, make_config) -> None:
+    closed_form(one_shot(book, make_config(vocab_size=20_000)), tmp_path / "out")
+    assert read_report(tmp_path / "out").value("law.offline_minus_model") < 2e-4
+
+
+def test_a_table_of_small_rank_does_not_explode(tmp_path: Path, make_config) -> None:
+    text = tmp_path / "hello.txt"
+    text.write_text("hello world\n\nhello there\n\nhello you\n\nhello world and you\n")
+    source = CountSource([text], train_vocabulary=300)
+    config = make_config(vocab_size=300, n_embd=32, n_head=2)
+    closed_form(ClosedFormJob(config, source), tmp_path / "out")
+    report = read_report(tmp_path / "out")
+    assert report.value("loss.model") < report.value("loss.uniform")
+
+
+def test_a_network_that_is_not_its_predictor_is_never_published(
+    book: Path, tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from structinit_core.initializers import fill as module
+
+    monkeypatch.setattr(module, "_OUTPUT", 5.0)
+    with pytest.raises(NumericalError, match="its predictor"):
+        closed_form(one_shot(book, tiny_config), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_never_overwrites_an_input_or_another_kind(
+    counts_path: Path, tiny_config: Path, book: Path
+) -> None:
+    before = sorted(path.name for path in counts_path.iterdir())
+    job = ClosedFormJob(tiny_config, counts=counts_path)
+    for output in (counts_path, counts_path / "inside", counts_path.parent):
+        with pytest.raises(UsageError, match="overlap"):
+            closed_form(job, output, force=True)
+    with pytest.raises(IncompatibleError, match="holds counts"):
+        closed_form(one_shot(book, tiny_config), counts_path)
+    assert sorted(path.name for path in counts_path.iterdir()) == before
 
 
 def test_a_text_too_short_to_hold_anything_out_still_compiles(tmp_path, make_config) -> None:

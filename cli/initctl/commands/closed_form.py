@@ -12,8 +12,19 @@ from initctl import options as o
 from initctl.console import TerminalProgress, print_json, print_published
 from initctl.texts import text_paths
 
+_OF_TEXT = (
+    "corpus",
+    "tokenizer",
+    "train_tokenizer",
+    "offsets",
+    "holdout",
+    "documents",
+    "text_field",
+)
+
 
 def closed_form(
+    context: typer.Context,
     config: Annotated[
         Path, typer.Option(metavar="CONFIG", help="Hugging Face config.json of the model.")
     ],
@@ -53,8 +64,9 @@ def closed_form(
     from structinit_core.diagnose import Report
     from structinit_core.errors import UsageError
 
-    if counts is not None and (tokenizer is not None or train_tokenizer is not None):
-        raise UsageError("the counts hold their tokenizer; give no other")
+    ignored = o.given(context, *_OF_TEXT) if counts is not None else []
+    if ignored:
+        raise UsageError(f"{ignored[0]} is of counting, and --counts are counted already")
     progress = TerminalProgress(quiet)
     with text_paths([*(corpus or []), *(more or [])]) as paths:
         source = None
@@ -68,7 +80,6 @@ def closed_form(
                 border=Border(documents.value),
                 text_field=text_field,
                 seed=seed,
-                memory_bytes=memory,
             )
         job = recipes.ClosedFormJob(config, source, counts, seed, device, memory)
         if plan:
@@ -77,6 +88,7 @@ def closed_form(
         with progress.running():
             made = recipes.closed_form(job, output, force=force, progress=progress)
     report = Report.model_validate_json((output / "report.json").read_text(encoding="utf-8"))
-    run = _json.loads((output / "run.json").read_text(encoding="utf-8"))
-    progress.report(report, run["seconds"])
+    run = output / "run.json"
+    seconds = _json.loads(run.read_text(encoding="utf-8"))["seconds"] if run.is_file() else {}
+    progress.report(report, seconds)
     print_published(output, made, json, progress)

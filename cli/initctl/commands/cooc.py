@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from initctl import options as o
-from initctl.console import TerminalProgress, print_published
+from initctl.console import TerminalProgress, print_json, print_published
 from initctl.texts import text_paths
 
 
@@ -30,13 +30,14 @@ def cooc(
     json: o.Json = False,
     quiet: o.Quiet = False,
     force: o.Force = False,
+    plan: o.PlanOnly = False,
 ) -> None:
     """Count a text: exact n-gram counts, a tokenizer and a held-out slice, as one artifact.
 
     Example: initctl cooc book.txt.gz --train-tokenizer 2048 -o counts/
     """
     from structinit_core.corpus import Border
-    from structinit_core.recipes import CountSource, count_corpus
+    from structinit_core.recipes import CountSource, count_corpus, plan_counting
 
     progress = TerminalProgress(quiet)
     with text_paths(texts) as paths, progress.running():
@@ -49,7 +50,9 @@ def cooc(
             border=Border(documents.value),
             text_field=text_field,
             seed=seed,
-            memory_bytes=memory,
         )
-        made = count_corpus(source, output, force=force, progress=progress)
+        if plan:
+            print_json(plan_counting(paths, offsets, memory).model_dump(mode="json"))
+            return
+        made = count_corpus(source, output, memory_bytes=memory, force=force, progress=progress)
     print_published(output, made, json, progress)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from initctl import options as o
-from initctl.console import TerminalProgress, print_json, show_report
+from initctl.console import TerminalProgress, print_json, show_report, stdout_console
 from initctl.texts import text_paths
 
 
@@ -38,13 +38,12 @@ def diagnose(
 ) -> None:
     """Look into a checkpoint: shapes, NaN, norms, stable rank, and its loss before training.
 
+    Ends with exit code 7 where a tensor holds NaN or infinity.
+
     Example: initctl diagnose out/ --counts counts/ --text valid.txt
     """
-    from rich.console import Console
-
     from structinit_core.corpus import Border
-    from structinit_core.recipes import DiagnoseJob
-    from structinit_core.recipes import diagnose as run
+    from structinit_core.recipes import DiagnoseJob, diagnose_checkpoint
 
     progress = TerminalProgress(quiet)
     with text_paths(text or []) as paths, progress.running():
@@ -57,8 +56,10 @@ def diagnose(
             max_tokens=max_tokens,
             device=device,
         )
-        report = run(job, progress)
+        report = diagnose_checkpoint(job, progress)
     if json:
         print_json(report.model_dump(mode="json", by_alias=True))
     else:
-        show_report(Console(highlight=False), report)
+        show_report(stdout_console(), report)
+    if report.failed:
+        raise typer.Exit(7)

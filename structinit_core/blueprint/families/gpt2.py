@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from structinit_core.blueprint.blueprint import Blueprint
-from structinit_core.blueprint.fields import MAX_LAYERS, choice, flag, number, size
+from structinit_core.blueprint.fields import MAX_LAYERS, choice, flag, number, size, without_aliases
 from structinit_core.blueprint.roles import HeadSplit, Kind, Orientation, Role, TensorSpec
 from structinit_core.errors import IncompatibleError
 
 _ACTIVATIONS = ("gelu_new", "gelu", "gelu_pytorch_tanh", "relu", "silu")
+_ALIASES = {
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
 
 
 def gpt2(config: dict[str, Any]) -> Blueprint:
@@ -19,6 +25,7 @@ def gpt2(config: dict[str, Any]) -> Blueprint:
     Raises:
         IncompatibleError: a missing, malformed or unsupported field.
     """
+    config = without_aliases(config, _ALIASES)
     vocabulary, width = size(config, "vocab_size"), size(config, "n_embd")
     layers, heads = size(config, "n_layer", limit=MAX_LAYERS), size(config, "n_head")
     context = size(config, "n_positions", 1024)
@@ -75,6 +82,7 @@ def gpt2(config: dict[str, Any]) -> Blueprint:
     )
     return Blueprint(
         family="gpt2",
+        architecture="GPT2LMHeadModel",
         vocabulary=vocabulary,
         width=width,
         layers=layers,

@@ -85,6 +85,13 @@ def loss(codes: LogBilinear, pairs: Pairs) -> float:
     return total / max(pairs.total, 1.0)
 
 
+def least_log_normalizer(codes: LogBilinear) -> float:
+    """The smallest log Σ_b exp(x_a·w_b + b_b) over all contexts a; one pass of V²·r."""
+    rows = torch.arange(len(codes.bias), device=codes.left.device)
+    blocks = torch.split(rows, block_rows(len(rows)))
+    return min(float(torch.logsumexp(codes.logits(block), dim=1).min()) for block in blocks)
+
+
 def locate(
     pairs: Pairs, contexts: NDArray[np.int64], owned: slice, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:

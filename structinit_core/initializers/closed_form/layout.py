@@ -16,7 +16,7 @@ from torch import Tensor
 
 from structinit_core.blueprint import Blueprint
 from structinit_core.errors import IncompatibleError
-from structinit_core.initializers.closed_form.codes import LogBilinear
+from structinit_core.initializers.closed_form.codes import LogBilinear, least_log_normalizer
 from structinit_core.linalg import basis_without_mean, generator
 
 _CLIP_QUANTILE = 0.9995
@@ -24,8 +24,8 @@ _RADIUS = 1.5
 """Common row length over that quantile: room for the identity code in every row."""
 _POSITION_ENERGY = 0.15
 """Squared length of a position over that of a token."""
-_PADDING_GAP = 5.0
-"""Nats below the rarest token at which rows beyond the tokenizer's vocabulary start."""
+_PADDING_MASS = 12.0
+"""All rows beyond the tokenizer's vocabulary get at most exp(-12) of any prediction."""
 
 Floats = NDArray[np.float64]
 
@@ -99,8 +99,12 @@ def place(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
     embed[:tokens] += scale * (left @ into_prediction.T)
 
     shrink = 1 / np.sqrt(1 + _POSITION_ENERGY + blueprint.norm_epsilon)
-    logits = np.full(blueprint.vocabulary, bias.min() - _PADDING_GAP)
+    predictor = LogBilinear(_float(left), codes.right, codes.bias)
+    logits = np.full(blueprint.vocabulary, bias.min())
     logits[:tokens] = bias
+    if blueprint.vocabulary > tokens:
+        spare = np.log(blueprint.vocabulary - tokens) + _PADDING_MASS
+        logits[tokens:] = min(bias.min(), least_log_normalizer(predictor) - spare)
     head = np.outer((logits - logits.mean()) / np.sqrt(width), into_bias)
     head[:tokens] += (right / (scale * shrink)) @ into_prediction.T
     return Stream(
@@ -108,7 +112,7 @@ def place(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
         position=_float(_positions(blueprint, dimensions.positions) @ into_positions.T),
         head=_float(head),
         final_bias=_float(np.sqrt(width) * into_bias[:, 0]),
-        predictor=LogBilinear(_float(left), codes.right, codes.bias),
+        predictor=predictor,
         clipped_rows=clipped,
     )
 
