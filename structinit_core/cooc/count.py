@@ -19,7 +19,7 @@ from structinit_core.cooc.kernels import (
     unigram_counts,
 )
 from structinit_core.corpus import TokenStream
-from structinit_core.errors import InputError, LimitError
+from structinit_core.errors import IncompatibleError, InputError, LimitError
 from structinit_core.progress import Progress, Silent
 
 MAX_OFFSETS = 255
@@ -48,13 +48,17 @@ def count_stream(
     O(V) per thread. Source: ours.
 
     Raises:
-        LimitError: a single token's occurrences exceed the memory, or V ≥ 2²¹ (packed keys).
-        InputError: no token inside the spans.
+        LimitError: a single token's occurrences exceed the memory, or V > 2²¹ (packed keys).
+        InputError: no token inside the spans. IncompatibleError: a token ≥ V.
     """
     progress = progress or Silent()
     if not 1 <= offsets <= MAX_OFFSETS:
         raise LimitError(f"offsets must lie between 1 and {MAX_OFFSETS}, not {offsets}")
     bits = key_bits(vocabulary)
+    if len(stream.ids) and int(stream.ids.max()) >= vocabulary:
+        raise IncompatibleError(
+            f"token {int(stream.ids.max())} is not in a vocabulary of {vocabulary}"
+        )
     unigram = unigram_counts(stream.ids, spans, vocabulary)
     total = int(unigram.sum())
     if total == 0:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from structinit_core.cooc.kneser_ney import KneserNey
 from structinit_core.corpus import TokenStream, scored_positions, window_starts
-from structinit_core.errors import IncompatibleError
+from structinit_core.errors import IncompatibleError, InputError
 
 _BLOCK = 1 << 20
 
@@ -34,9 +34,12 @@ def reference_losses(
     token of context and is KN-2. Cost: O(n log nnz); memory bounded by blocks of 2²⁰ tokens.
 
     Raises:
+        InputError: no scored token.
         IncompatibleError: a token outside the counted vocabulary.
     """
     positions, starts = scored_positions(windows), window_starts(windows)
+    if len(positions) == 0:
+        raise InputError("the text holds no document of two tokens to score")
     sums = np.zeros(3)
     for low in range(0, len(positions), _BLOCK):
         at, start = positions[low : low + _BLOCK], starts[low : low + _BLOCK]
@@ -48,8 +51,7 @@ def reference_losses(
         kn3 = kn2.copy()
         kn3[deep] = model.trigram_probability(stream.ids[at[deep] - 2], second[deep], third[deep])
         sums -= [np.log(p).sum() for p in (model.unigram[third], kn2, kn3)]
-    n = max(len(positions), 1)
-    unigram, kn2_loss, kn3_loss = (float(value) / n for value in sums)
+    unigram, kn2_loss, kn3_loss = (float(value) / len(positions) for value in sums)
     return ReferenceLosses(
         float(np.log(model.vocabulary)), unigram, kn2_loss, kn3_loss, len(positions)
     )

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from structinit_core.artifact import MANIFEST, Recipe, refuse_foreign
+from structinit_core.artifact import MANIFEST, Recipe, refuse_foreign, refuse_overlap
 from structinit_core.errors import IncompatibleError, UsageError
 
 both = pytest.mark.parametrize("force", [False, True])
 
 
 def refuse(output: Path, force: bool, *inputs: Path, kind: str = "demo") -> None:
-    refuse_foreign(output, kind, inputs, force)
+    refuse_overlap(output, inputs)
+    refuse_foreign(output, kind, force)
 
 
 @both
