@@ -29,6 +29,8 @@ from structinit_core.errors import (
     UsageError,
 )
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextmanager
 def locked(output: Path) -> Iterator[None]:
@@ -67,7 +69,8 @@ def scratch(output: Path) -> Iterator[Path]:
 
     The caller holds :func:`locked`; after ``kill -9`` the next run's lock removes it.
     """
-    work = Path(tempfile.mkdtemp(prefix=f".{output.name}.tmp-", dir=output.parent))
+    with _writing(output):
+        work = Path(tempfile.mkdtemp(prefix=f".{output.name}.tmp-", dir=output.parent))
     try:
         yield work
     finally:
@@ -79,8 +82,11 @@ def is_up_to_date(output: Path, recipe: Recipe) -> bool:
     manifest = _own_manifest(output)
     if manifest is None or manifest.key != recipe.key:
         return False
-    files = ((output / name, entry) for name, entry in manifest.files.items())
-    return all(path.is_file() and path.stat().st_size == entry.bytes for path, entry in files)
+    try:
+        sizes = {name: (output / name).stat().st_size for name in manifest.files}
+    except OSError:
+        return False
+    return sizes == {name: entry.bytes for name, entry in manifest.files.items()}
 
 
 def refuse_overlap(output: Path, inputs: Iterable[Path]) -> None:
@@ -128,16 +134,22 @@ def staged(output: Path, recipe: Recipe) -> Iterator[Path]:
         LimitError: the disk is full.
         InputError: the place cannot be written for another reason.
     """
-    with _writing(output), scratch(output) as work:
-        yield work
-        manifest = Manifest(recipe=recipe, key=recipe.key, files=describe_files(work))
-        (work / MANIFEST).write_text(
-            pretty_json(manifest.model_dump(mode="json", by_alias=True, exclude_none=True)),
-            encoding="utf-8",
-        )
-        _sync_tree(work)
-        work.chmod(0o777 & ~_umask())
-        _replace(output, work)
+    with scratch(output) as work:
+        try:
+            yield work
+        except OSError as error:
+            if error.errno in _FULL:
+                raise LimitError("the disk is full", where=str(output)) from error
+            raise
+        with _writing(output):
+            manifest = Manifest(recipe=recipe, key=recipe.key, files=describe_files(work))
+            (work / MANIFEST).write_text(
+                pretty_json(manifest.model_dump(mode="json", by_alias=True, exclude_none=True)),
+                encoding="utf-8",
+            )
+            _sync_tree(work)
+            work.chmod(0o777 & ~_umask())
+            _replace(output, work)
 
 
 @contextmanager
@@ -146,7 +158,7 @@ def _writing(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise LimitError("the disk is full", where=str(output)) from error
         raise InputError(f"cannot be written: {error.strerror}", where=str(output)) from error
 

@@ -49,7 +49,7 @@ def read_documents(
         name = path.name.lower().removesuffix(".gz")
         lines = _lines(path)
         if text_field is not None or name.endswith((".jsonl", ".ndjson")):
-            yield from _records(path, lines, text_field or "text")
+            yield from _records(path, lines, "text" if text_field is None else text_field)
         else:
             yield from _split(lines, border)
 

@@ -62,13 +62,18 @@ def train_tokenizer(documents: Iterable[str], vocabulary: int) -> Tokenizer:
     )
     seen = 0
 
-    def counted() -> Iterable[str]:
-        nonlocal seen
-        for document in documents:
-            seen += 1
-            yield document
+    def train(stopped: threading.Event) -> None:
+        def counted() -> Iterator[str]:
+            nonlocal seen
+            for document in documents:
+                if stopped.is_set():
+                    raise InterruptedError
+                seen += 1
+                yield document
 
-    run_interruptibly(lambda: tokenizer.train_from_iterator(counted(), trainer=trainer))
+        tokenizer.train_from_iterator(counted(), trainer=trainer)
+
+    run_interruptibly(train)
     if not seen:
         raise InputError("the corpus holds no text")
     return tokenizer
@@ -116,24 +121,31 @@ def library_faults(complaint: str, where: str | None = None) -> Iterator[None]:
         raise InputError(f"{complaint} ({reason})", where=where) from error
 
 
-def run_interruptibly(work: Callable[[], None]) -> None:
+def run_interruptibly(work: Callable[[threading.Event], None]) -> None:
     """Run ``work`` in a thread, so that signals reach the main thread meanwhile.
 
     The library's training does not return to Python before it is done. What ``work`` raises
-    is raised here; on a signal it is left behind and ends with the process.
+    is raised here. On a signal the event is set, for ``work`` to end soon; what goes on for
+    longer than a second is left behind and ends with the process.
     """
     failures: list[BaseException] = []
+    stopped = threading.Event()
 
     def guarded() -> None:
         try:
-            work()
+            work(stopped)
         except BaseException as error:  # handed over to the caller
             failures.append(error)
 
     thread = threading.Thread(target=guarded, daemon=True)
     thread.start()
-    while thread.is_alive():
-        thread.join(0.1)
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+    except BaseException:
+        stopped.set()
+        thread.join(1.0)
+        raise
     if failures:
         raise failures[0]
 

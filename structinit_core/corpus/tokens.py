@@ -95,11 +95,12 @@ def hold_out(stream: TokenStream, fraction: float, seed: int) -> Split:
     pieces = list(_pieces(stream.offsets))
     draws = [_draw(stream.ids[start:stop], seed) for start, stop, _ in pieces]
     chosen = [draw < fraction for draw in draws]
-    if fraction > 0 and min(draws) < max(draws):
+    low, high = min(draws, default=0.0), max(draws, default=0.0)
+    if fraction > 0 and low < high:
         if not any(chosen):
-            chosen = [draw == min(draws) for draw in draws]
+            chosen = [draw == low for draw in draws]
         elif all(chosen):
-            chosen = [draw < max(draws) for draw in draws]
+            chosen = [draw < high for draw in draws]
     for (start, stop, first), is_held in zip(pieces, chosen, strict=True):
         spans = held if is_held else counted
         if not first and spans and spans[-1][1] == start:

@@ -25,12 +25,21 @@ def cut_windows(spans: NDArray[np.int64], context: int) -> NDArray[np.int64]:
 
 
 def spread(windows: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
-    """Windows evenly spaced over all of ``windows`` that hold about ``tokens`` tokens."""
-    total = int((windows[:, 1] - windows[:, 0]).sum())
-    if total <= tokens:
+    """Windows evenly spaced over all of ``windows`` that hold at most ``tokens`` tokens.
+
+    At least one window. Of every ``total / tokens`` tokens the window that holds the first is
+    kept, while the budget lasts.
+    """
+    lengths = windows[:, 1] - windows[:, 0]
+    ends = np.cumsum(lengths)
+    if len(windows) == 0 or ends[-1] <= tokens:
         return windows
-    keep = max(1, len(windows) * tokens // total)
-    return windows[np.arange(keep) * len(windows) // keep]
+    count = max(1, len(windows) * tokens // int(ends[-1]))
+    marks = np.arange(count) * int(ends[-1]) // count
+    chosen = np.unique(np.searchsorted(ends, marks, side="right"))
+    kept = np.cumsum(lengths[chosen]) <= tokens
+    kept[0] = True
+    return windows[chosen[kept]]
 
 
 def scored_positions(windows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -144,14 +144,21 @@ def test_a_disk_that_fills_up_at_the_sync_is_a_limit(
     assert leftovers() == []
 
 
-def test_another_fault_of_the_disk_names_the_output(output: Path, recipe: Recipe) -> None:
-    with (
-        pytest.raises(InputError, match="denied") as caught,
-        locked(output),
-        staged(output, recipe),
-    ):
+def test_a_fault_of_publishing_names_the_output(
+    publish, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(self: Path, target: Path) -> None:
         raise PermissionError(errno.EACCES, "denied")
+
+    monkeypatch.setattr(Path, "rename", denied)
+    with pytest.raises(InputError, match="denied") as caught:
+        publish()
     assert caught.value.where == str(output)
+
+
+def test_a_fault_of_the_caller_stays_the_caller_s(output: Path, recipe: Recipe) -> None:
+    with pytest.raises(FileNotFoundError), locked(output), staged(output, recipe):
+        raise FileNotFoundError(errno.ENOENT, "an input went away")
 
 
 @pytest.mark.parametrize("error", [None, BoomError])
