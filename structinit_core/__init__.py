@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from structinit_core.checkpoint import read_tensors
     from structinit_core.cooc import KneserNey, open_counts
     from structinit_core.corpus import Border
-    from structinit_core.diagnose import Report
+    from structinit_core.diagnose import Report, report_page
     from structinit_core.errors import StructinitError
     from structinit_core.progress import Progress
     from structinit_core.recipes import (
@@ -48,6 +48,7 @@ _HOMES = {
     "plan": "recipes",
     "read_config": "blueprint",
     "read_tensors": "checkpoint",
+    "report_page": "diagnose",
 }
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "plan",
     "read_config",
     "read_tensors",
+    "report_page",
 ]
 
 

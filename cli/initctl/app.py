@@ -14,9 +14,9 @@ import typer
 from initctl.commands.closed_form import closed_form
 from initctl.commands.cooc import cooc
 from initctl.commands.diagnose import diagnose
-from initctl.console import printable
 from structinit_core import __version__
 from structinit_core.errors import StructinitError
+from structinit_core.printable import printable
 
 app = typer.Typer(
     name="initctl",
@@ -62,7 +62,7 @@ def main() -> NoReturn:
     except StructinitError as error:
         _fail(str(error), error.hint, error.exit_code)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}", None, 6 if full else 3)
     except SystemExit as stop:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from structinit_core.printable import printable
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -70,11 +72,6 @@ class TerminalProgress:
         """Show a report as tables, on a terminal only."""
         if not self._quiet and self.console.is_terminal:
             show_report(self.console, report, seconds)
-
-
-def printable(text: str) -> str:
-    """Text whose control characters, which a hostile name may hold, are shown and not obeyed."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def safe(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+TEXT_HELP = "Text, JSONL or Parquet; plain, gzip or zstd; globs; - is stdin."
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -69,11 +70,24 @@ Memory = Annotated[
         parser=parse_memory, metavar="SIZE", help="Bound of the working set, such as 512M or 4G."
     ),
 ]
+ShardSize = Annotated[
+    int,
+    typer.Option(
+        "--max-shard-size",
+        parser=parse_memory,
+        metavar="SIZE",
+        help="Above this the weights are written as shards and an index.",
+    ),
+]
 Jobs = Annotated[
     int | None,
     typer.Option(min=1, callback=set_jobs, help="Threads.", show_default="all cores", metavar="N"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Html = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the report as one HTML page, with pictures."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
 Force = Annotated[
     bool, typer.Option("--force", help="Replace an output that this program did not make.")
@@ -104,8 +118,8 @@ TextField = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Read every file as JSONL with the text in this field. Files named .jsonl or "
-        ".ndjson are JSONL anyway, with the field 'text'.",
+        help="Read every file as JSONL with the text in this field, .parquet from this column. "
+        "Files named .jsonl or .ndjson are JSONL anyway, with the field 'text'.",
         show_default=False,
     ),
 ]

@@ -29,7 +29,7 @@ from structinit_core.errors import (
     UsageError,
 )
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -139,7 +139,9 @@ def staged(output: Path, recipe: Recipe) -> Iterator[Path]:
             yield work
         except OSError as error:
             if error.errno in _FULL:
-                raise LimitError("the disk is full", where=str(output)) from error
+                raise LimitError(
+                    "the disk is full, or a file may not grow so large", where=str(output)
+                ) from error
             raise
         with _writing(output):
             manifest = Manifest(recipe=recipe, key=recipe.key, files=describe_files(work))
@@ -159,7 +161,9 @@ def _writing(output: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise LimitError("the disk is full", where=str(output)) from error
+            raise LimitError(
+                "the disk is full, or a file may not grow so large", where=str(output)
+            ) from error
         raise InputError(f"cannot be written: {error.strerror}", where=str(output)) from error
 
 

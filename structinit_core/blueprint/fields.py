@@ -9,6 +9,8 @@ from structinit_core.errors import IncompatibleError, LimitError
 MAX_SIZE = 1 << 24
 """No single dimension of a supported model is larger."""
 MAX_LAYERS = 1 << 12
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu", "swish")
+"""Each has g(u) − g(−u) = u, so a pair of units is exactly linear."""
 
 
 def size(

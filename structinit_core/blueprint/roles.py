@@ -15,8 +15,11 @@ class Role(StrEnum):
     ATTN_K = "attn_k"
     ATTN_V = "attn_v"
     ATTN_OUT = "attn_out"
+    MLP_GATE = "mlp_gate"
     MLP_UP = "mlp_up"
     MLP_DOWN = "mlp_down"
+    Q_NORM = "q_norm"
+    K_NORM = "k_norm"
     ATTN_NORM = "attn_norm"
     MLP_NORM = "mlp_norm"
     FINAL_NORM = "final_norm"
@@ -51,7 +54,8 @@ class TensorSpec:
     """One stored tensor.
 
     ``roles`` are the logical matrices it holds, stacked along the output axis in this order
-    (one, or q, k, v of a fused projection), each ``logical_shape`` in output × input form.
+    (one, or q, k, v of a fused projection), each ``logical_shape`` in output × input form;
+    ``per_head``: head by head, each head's rows of all roles together, as GPT-NeoX does.
     ``tied_to`` names the tensor whose values this one shares; such a tensor is not stored.
     """
 
@@ -62,6 +66,7 @@ class TensorSpec:
     shape: tuple[int, ...]
     orientation: Orientation = Orientation.OUT_IN
     heads: HeadSplit | None = None
+    per_head: bool = False
     tied_to: str | None = None
 
     @property

@@ -1,50 +1,77 @@
-"""Streaming safetensors: the header is planned from the blueprint, tensors follow one by one."""
+"""Streaming safetensors: headers are planned from the blueprint, tensors follow one by one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from structinit_core.artifact import pretty_json
 from structinit_core.blueprint import TensorSpec
+from structinit_core.checkpoint.reader import INDEX, SINGLE
 from structinit_core.progress import Progress
 
+DEFAULT_SHARD_BYTES = 5 << 30
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 
-def write_safetensors(
-    path: Path,
+def write_checkpoint(
+    directory: Path,
     specs: Iterable[TensorSpec],
     stream: Iterable[tuple[TensorSpec, Tensor]],
     progress: Progress,
+    *,
     dtype: torch.dtype = torch.float32,
-) -> int:
-    """Bytes written: one safetensors file with the tensors of ``specs`` in their order.
+    shard_bytes: int = DEFAULT_SHARD_BYTES,
+) -> list[Path]:
+    """The files written: ``model.safetensors``, or shards of ``shard_bytes`` and their index.
 
-    Tied tensors are left out. The header's metadata is exactly ``{"format": "pt"}``, so equal
+    Tensors keep the order of ``specs``; a tensor larger than a shard gets one of its own.
+    Tied tensors are left out. The headers' metadata is exactly ``{"format": "pt"}``, so equal
     tensors give equal bytes. Memory: one tensor; the stream may be larger than memory.
 
     Raises:
         ValueError: the stream does not follow ``specs``.
     """
     planned = [spec for spec in specs if not spec.tied_to]
-    header = safetensors_header(planned, dtype)
-    with path.open("wb") as out:
-        out.write(header)
-        written = iter(planned)
-        for spec, tensor in stream:
-            if next(written, None) != spec or tuple(tensor.shape) != spec.shape:
-                raise ValueError(f"{spec.name}: not the tensor planned here")
-            data = tensor.detach().to("cpu", dtype).contiguous()
-            out.write(data.view(torch.uint8).numpy().data)
-            progress.advance()
-        missing = next(written, None)
-        if missing is not None:
-            raise ValueError(f"{missing.name}: was planned and did not come")
-        return out.tell()
+    shards = plan_shards(planned, dtype, shard_bytes)
+    names = [SINGLE]
+    if len(shards) > 1:
+        names = [f"model-{i:05}-of-{len(shards):05}.safetensors" for i in range(1, len(shards) + 1)]
+    tensors = iter(stream)
+    for name, shard in zip(names, shards, strict=True):
+        _write_shard(directory / name, shard, tensors, dtype, progress)
+    extra = next(tensors, None)
+    if extra is not None:
+        raise ValueError(f"{extra[0].name}: was not planned")
+    if len(shards) > 1:
+        weight_map = {
+            spec.name: name for name, shard in zip(names, shards, strict=True) for spec in shard
+        }
+        size = sum(spec.parameters for spec in planned) * dtype.itemsize
+        index = {"metadata": {"total_size": size}, "weight_map": weight_map}
+        (directory / INDEX).write_text(pretty_json(index), encoding="utf-8")
+        names.append(INDEX)
+    return [directory / name for name in names]
+
+
+def plan_shards(
+    specs: list[TensorSpec], dtype: torch.dtype, shard_bytes: int
+) -> list[list[TensorSpec]]:
+    """Runs of tensors that fit a shard together, in order; at least one shard."""
+    shards: list[list[TensorSpec]] = [[]]
+    filled = 0
+    for spec in specs:
+        size = spec.parameters * dtype.itemsize
+        if shards[-1] and filled + size > shard_bytes:
+            shards.append([])
+            filled = 0
+        shards[-1].append(spec)
+        filled += size
+    return shards
 
 
 def safetensors_header(specs: Iterable[TensorSpec], dtype: torch.dtype) -> bytes:
@@ -62,3 +89,23 @@ def safetensors_header(specs: Iterable[TensorSpec], dtype: torch.dtype) -> bytes
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
+
+
+def _write_shard(
+    path: Path,
+    specs: list[TensorSpec],
+    tensors: Iterator[tuple[TensorSpec, Tensor]],
+    dtype: torch.dtype,
+    progress: Progress,
+) -> None:
+    with path.open("wb") as out:
+        out.write(safetensors_header(specs, dtype))
+        for spec in specs:
+            came, tensor = next(tensors, (None, None))
+            if came is None or tensor is None:
+                raise ValueError(f"{spec.name}: was planned and did not come")
+            if came != spec or tuple(tensor.shape) != spec.shape:
+                raise ValueError(f"{came.name}: not the tensor planned here ({spec.name})")
+            data = tensor.detach().to("cpu", dtype).contiguous()
+            out.write(data.view(torch.uint8).numpy().data)
+            progress.advance()

@@ -12,7 +12,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from structinit_core.artifact import Manifest, load_array, load_csr, open_artifact
-from structinit_core.cooc.count import MAX_OFFSETS, key_bits
+from structinit_core.cooc.count import MAX_OFFSETS
+from structinit_core.cooc.trigrams import key_bits
 from structinit_core.corpus import TokenStream
 from structinit_core.errors import IncompatibleError
 

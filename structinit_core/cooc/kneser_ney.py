@@ -15,8 +15,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from structinit_core.cooc.count import run_lengths
 from structinit_core.cooc.counts import Counts
+from structinit_core.cooc.trigrams import run_lengths
 
 _FALLBACK_DISCOUNT = 0.75
 

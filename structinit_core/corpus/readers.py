@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
 
+from structinit_core.corpus.packed import DamagedError, unpacked
+from structinit_core.corpus.parquet import read_parquet
 from structinit_core.errors import InputError, LimitError
 
 MAX_LINE_BYTES = 1 << 28
 """A longer line is refused: it would have to be held in memory whole."""
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Border(StrEnum):
-    """Where a document of plain text begins; JSONL always has one document a record."""
+    """Where a document of plain text begins; JSONL and Parquet have one document a record."""
 
     BLANK = "blank"
     """After one or more blank lines (white space only), which belong to no document."""
@@ -34,31 +31,38 @@ class Border(StrEnum):
 def read_documents(
     paths: Iterable[Path], *, border: Border = Border.BLANK, text_field: str | None = None
 ) -> Iterator[str]:
-    """The documents of ``paths`` in order: plain text or JSONL, each plain or gzip.
+    """The documents of ``paths`` in order: plain text, JSONL or Parquet.
 
-    Files named ``.jsonl`` or ``.ndjson`` (before an optional ``.gz``), and every file where a
-    ``text_field`` is given, are JSONL with the text in that field (default ``text``);
-    everything else is UTF-8 text cut by ``border``. gzip is known by its first bytes. Empty
-    documents are left out; nothing else of the text is changed. Memory: one document.
+    Files named ``.parquet`` are Parquet with one document a row, its text in the column
+    ``text_field`` (default ``text``). Files named ``.jsonl`` or ``.ndjson`` (before an
+    optional ``.gz`` or ``.zst``), and every other file where a ``text_field`` is given, are
+    JSONL with the text in that field (default ``text``); everything else is UTF-8 text cut by
+    ``border``. Text and JSONL may be packed by gzip or zstd, known by their first bytes.
+    Empty documents are left out; nothing else of the text is changed. Memory: one document,
+    and of Parquet a few.
 
     Raises:
-        InputError: an unreadable or truncated file, invalid UTF-8 or JSON, a missing field.
-        LimitError: a line over :data:`MAX_LINE_BYTES`.
+        InputError: an unreadable, damaged or truncated file, invalid UTF-8 or JSON, a missing
+            field or column.
+        LimitError: a line over :data:`MAX_LINE_BYTES`, a zstd window over 128 MiB.
+        MissingError: a zstd file, and no library to read it.
     """
+    field = "text" if text_field is None else text_field
     for path in paths:
-        name = path.name.lower().removesuffix(".gz")
-        lines = _lines(path)
-        if text_field is not None or name.endswith((".jsonl", ".ndjson")):
-            yield from _records(path, lines, "text" if text_field is None else text_field)
+        name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+        if path.name.lower().endswith(".parquet"):
+            yield from read_parquet(path, field)
+        elif text_field is not None or name.endswith((".jsonl", ".ndjson")):
+            yield from _records(path, _lines(path), field)
         else:
-            yield from _split(lines, border)
+            yield from _split(_lines(path), border)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines with their line ends, decoded strictly."""
     number = 0
     try:
-        with _open(path) as stream:
+        with unpacked(path) as stream:
             while raw := stream.readline(MAX_LINE_BYTES + 1):
                 number += 1
                 if len(raw) > MAX_LINE_BYTES:
@@ -72,22 +76,12 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             where=f"{path}:{number}",
             hint="convert the file to UTF-8, for example with iconv",
         ) from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except DamagedError as error:
         raise InputError(
-            "damaged or truncated gzip after this line", where=f"{path}:{number}"
+            f"damaged or truncated {error} after this line", where=f"{path}:{number}"
         ) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
-    with path.open("rb") as raw:
-        if raw.peek(2)[:2] == _GZIP_MAGIC:
-            with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:
-                yield unpacked  # type: ignore[misc]
-        else:
-            yield raw
 
 
 def _records(path: Path, lines: Iterator[tuple[int, str]], text_field: str) -> Iterator[str]:

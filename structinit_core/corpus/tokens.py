@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def tokenize(
     progress = progress or Silent()
     frame = find_frame(tokenizer)
     width = np.uint16 if vocabulary_size(tokenizer) <= 1 << 16 else np.uint32
-    lengths: list[int] = []
+    lengths = array("q")
     with ArrayWriter(directory / "tokens.npy", width) as writer:
         for batch in _batches(documents):
             with library_faults("the tokenizer cannot encode the text"), _as_text(tokenizer):
@@ -74,7 +75,7 @@ def tokenize(
             progress.advance(sum(map(len, batch)))
     if not lengths:
         raise InputError("the corpus holds no text")
-    save_array(directory / "offsets.npy", np.cumsum([0, *lengths], dtype=np.int64))
+    save_array(directory / "offsets.npy", np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))
     return TokenStream(
         load_array(directory / "tokens.npy"), np.array(load_array(directory / "offsets.npy"))
     )
@@ -88,37 +89,36 @@ def hold_out(stream: TokenStream, fraction: float, seed: int) -> Split:
     the order of documents or on sharding, and copies of a document stay together. Should a
     corpus of several pieces draw none (or all), the one with the smallest (largest) hash is
     held out (counted), and its copies with it. Spans of
-    one document that stay together are one span.
+    one document that stay together are one span. Memory: about 64 bytes a piece.
     """
-    counted: list[tuple[int, int]] = []
-    held: list[tuple[int, int]] = []
-    pieces = list(_pieces(stream.offsets))
-    draws = [_draw(stream.ids[start:stop], seed) for start, stop, _ in pieces]
-    chosen = [draw < fraction for draw in draws]
-    low, high = min(draws, default=0.0), max(draws, default=0.0)
-    if fraction > 0 and low < high:
-        if not any(chosen):
-            chosen = [draw == low for draw in draws]
-        elif all(chosen):
-            chosen = [draw < high for draw in draws]
-    for (start, stop, first), is_held in zip(pieces, chosen, strict=True):
-        spans = held if is_held else counted
-        if not first and spans and spans[-1][1] == start:
-            spans[-1] = (spans[-1][0], stop)
-        else:
-            spans.append((start, stop))
-    return Split(_as_spans(counted), _as_spans(held))
+    pieces, first = _pieces(stream.offsets)
+    draws = np.fromiter(
+        (_draw(stream.ids[start:stop], seed) for start, stop in pieces), np.float64, len(pieces)
+    )
+    chosen = draws < fraction
+    if fraction > 0 and len(draws) and draws.min() < draws.max():
+        if not chosen.any():
+            chosen = draws == draws.min()
+        elif chosen.all():
+            chosen = draws < draws.max()
+    return Split(_joined(pieces[~chosen], first[~chosen]), _joined(pieces[chosen], first[chosen]))
 
 
-def _as_spans(spans: list[tuple[int, int]]) -> NDArray[np.int64]:
-    return np.array(spans, dtype=np.int64).reshape(-1, 2)
+def _pieces(offsets: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """``(start, stop)`` of every piece, int64 (n, 2), and whether it is its document's first."""
+    count = -(-np.diff(offsets) // HOLDOUT_PIECE)
+    document = np.repeat(np.arange(len(count)), count)
+    place = np.arange(len(document)) - np.repeat(np.cumsum(count) - count, count)
+    starts = offsets[document] + HOLDOUT_PIECE * place
+    stops = np.minimum(starts + HOLDOUT_PIECE, offsets[document + 1])
+    return np.stack((starts, stops), axis=1), place == 0
 
 
-def _pieces(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int, bool]]:
-    """``(start, stop, is the first of its document)``."""
-    for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
-        for start in range(begin, end, HOLDOUT_PIECE):
-            yield start, min(start + HOLDOUT_PIECE, end), start == begin
+def _joined(pieces: NDArray[np.int64], first: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The pieces as spans, one span where pieces of one document follow each other."""
+    begins = np.ones(len(pieces) + 1, np.bool_)
+    begins[1:-1] = first[1:] | (pieces[1:, 0] != pieces[:-1, 1])
+    return np.stack((pieces[begins[:-1], 0], pieces[begins[1:], 1]), axis=1)
 
 
 def _draw(ids: NDArray[Any], seed: int) -> float:

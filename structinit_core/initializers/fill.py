@@ -10,10 +10,12 @@ from torch import Tensor
 from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
 from structinit_core.linalg import generator
 
-_OUTPUT = 0.01
-"""Rms that all residual branches together may add to a stream of rms 1."""
+_LOGIT_NOISE = 0.002
+"""What all residual branches together may add to a logit: it must not show in a loss."""
+_HEAD_RMS = 0.2
+"""Rms of an untied head's entries; a tied head has the stream's own rms of 1."""
 _MIMETIC = 0.7
-_NORMS = (Role.ATTN_NORM, Role.MLP_NORM, Role.FINAL_NORM)
+_NORMS = (Role.ATTN_NORM, Role.MLP_NORM, Role.FINAL_NORM, Role.Q_NORM, Role.K_NORM)
 
 
 def fill(spec: TensorSpec, role: Role, blueprint: Blueprint, seed: int) -> Tensor:
@@ -23,35 +25,48 @@ def fill(spec: TensorSpec, role: Role, blueprint: Blueprint, seed: int) -> Tenso
     0.7·PᵀZ) with random orthonormal rows P, Z, so a token attends a little to its like
     (Trockman & Kolter 2023, with a projector for the identity). Values and MLP inputs are
     N(0, 1/fan-in): unit variance on a normalised stream. Residual outputs are so small that
-    2L branches together add rms 0.01: predictions stay, gradients reach every tensor.
-    float32, seeded by tensor name.
+    2L branches together move a logit by 0.002: predictions stay, gradients reach every tensor.
+    float32, seeded by layer and role.
     """
     shape = spec.logical_shape
     if spec.kind is Kind.BIAS:
         return torch.zeros(shape)
     if role in _NORMS:
         return torch.ones(shape)
-    draw = generator(seed, spec.name, role)
     if role in (Role.ATTN_Q, Role.ATTN_K):
-        # The keys repeat the queries' draw: the generator of the role ATTN_Q comes first.
-        shared = _head_rows(generator(seed, spec.name, Role.ATTN_Q), blueprint, shape)
-        scale = blueprint.head_width**-0.25
-        if role is Role.ATTN_Q:
-            return _float(scale * shared)
-        return _float(scale * _MIMETIC * (shared + _head_rows(draw, blueprint, shape)))
+        return _float(_attention(spec, role, blueprint, seed))
     deviation = shape[-1] ** -0.5
     if role in (Role.ATTN_OUT, Role.MLP_DOWN):
-        deviation *= _OUTPUT / np.sqrt(2 * blueprint.layers)
-    return _float(deviation * draw.standard_normal(shape))
+        head = 1.0 if blueprint.tied else _HEAD_RMS
+        total = _LOGIT_NOISE / (head * np.sqrt(blueprint.width))
+        deviation *= total / np.sqrt(2 * blueprint.layers)
+    return _float(deviation * _draw(spec, role, seed).standard_normal(shape))
 
 
-def _head_rows(
-    draw: np.random.Generator, blueprint: Blueprint, shape: tuple[int, ...]
+def _draw(spec: TensorSpec, role: Role, seed: int) -> np.random.Generator:
+    return generator(seed, f"layer {spec.layer}", role)
+
+
+def _attention(
+    spec: TensorSpec, role: Role, blueprint: Blueprint, seed: int
 ) -> NDArray[np.float64]:
-    """Orthonormal rows for each head, stacked: float64 (heads · head width, d)."""
-    heads = shape[0] // blueprint.head_width
-    blocks = draw.standard_normal((heads, shape[1], blueprint.head_width))
-    return np.linalg.qr(blocks)[0].transpose(0, 2, 1).reshape(shape)
+    """Mimetic queries, or keys that share the rows of the first query head of their group."""
+    scale = blueprint.head_width**-0.25
+    queries = _head_rows(_draw(spec, Role.ATTN_Q, seed), blueprint, blueprint.heads)
+    if role is Role.ATTN_Q:
+        queries *= scale
+        return queries.reshape(-1, blueprint.width)
+    shared = queries[:: blueprint.heads // blueprint.kv_heads]
+    own = _head_rows(_draw(spec, Role.ATTN_K, seed), blueprint, blueprint.kv_heads)
+    keys: NDArray[np.float64] = scale * _MIMETIC * (shared + own)
+    return keys.reshape(-1, blueprint.width)
+
+
+def _head_rows(draw: np.random.Generator, blueprint: Blueprint, heads: int) -> NDArray[np.float64]:
+    """Orthonormal rows for each head: float64 (heads, head width, d)."""
+    blocks = draw.standard_normal((heads, blueprint.width, blueprint.head_width))
+    rows: NDArray[np.float64] = np.linalg.qr(blocks)[0].transpose(0, 2, 1)
+    return rows
 
 
 def _float(values: NDArray[np.float64]) -> Tensor:

@@ -17,7 +17,11 @@ Compiled = dict[tuple[Role, Kind, int | None], Tensor]
 
 def stored(spec: TensorSpec, parts: list[Tensor]) -> Tensor:
     """The stored tensor of logical parts: fused along the output axis, oriented, contiguous."""
-    whole = torch.cat(parts, dim=0) if len(parts) > 1 else parts[0]
+    if spec.per_head and spec.heads is not None:
+        shape = (spec.heads.count, spec.heads.width, *parts[0].shape[1:])
+        whole = torch.cat([part.view(shape) for part in parts], dim=1).flatten(0, 1)
+    else:
+        whole = torch.cat(parts, dim=0) if len(parts) > 1 else parts[0]
     if spec.orientation is Orientation.IN_OUT:
         whole = whole.T
     if tuple(whole.shape) != spec.shape:

@@ -2,7 +2,7 @@
 
 from structinit_core.linalg.device import Device, resolve_device
 from structinit_core.linalg.operators import SparsePlusLowRank, weighted_double_centred
-from structinit_core.linalg.orthogonal import basis_without_mean
+from structinit_core.linalg.orthogonal import basis_without_mean, random_basis
 from structinit_core.linalg.seeds import generator
 from structinit_core.linalg.svd import TruncatedSvd, truncated_svd
 
@@ -12,6 +12,7 @@ __all__ = [
     "TruncatedSvd",
     "basis_without_mean",
     "generator",
+    "random_basis",
     "resolve_device",
     "truncated_svd",
     "weighted_double_centred",

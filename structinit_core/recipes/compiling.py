@@ -19,7 +19,7 @@ from structinit_core.artifact import (
     staged,
 )
 from structinit_core.blueprint import Blueprint, make_blueprint, read_config
-from structinit_core.checkpoint import write_directory, write_safetensors
+from structinit_core.checkpoint import DEFAULT_SHARD_BYTES, write_checkpoint, write_directory
 from structinit_core.cooc import Counts, KneserNey, open_counts
 from structinit_core.corpus import cut_windows, find_frame, load_tokenizer, spread, vocabulary_size
 from structinit_core.errors import IncompatibleError, LimitError, UsageError
@@ -57,6 +57,7 @@ class ClosedFormJob:
     seed: int = 0
     device: str = "cpu"
     memory_bytes: int = DEFAULT_MEMORY
+    shard_bytes: int = DEFAULT_SHARD_BYTES
 
     def __post_init__(self) -> None:
         if (self.source is None) == (self.counts is None):
@@ -70,7 +71,11 @@ class ClosedFormJob:
     def recipe(self) -> Recipe:
         """What decides the checkpoint's bytes."""
         inputs = [file_input(self.config)]
-        params: dict[str, object] = {"method": "ngram", "seed": self.seed}
+        params: dict[str, object] = {
+            "method": "ngram",
+            "seed": self.seed,
+            "shard_bytes": self.shard_bytes,
+        }
         if self.source is not None:
             inputs += self.source.inputs()
             params["counts"] = self.source.params()
@@ -105,9 +110,10 @@ def closed_form(
     """Publish the compiled checkpoint of ``job``; ``False`` if it was up to date already.
 
     ``output`` holds ``config.json``, ``generation_config.json``, ``tokenizer.json``,
-    ``tokenizer_config.json``, ``model.safetensors`` (float32), ``report.json``,
-    ``manifest.json`` and ``run.json``; transformers loads it. Same job, same bytes of all but
-    ``run.json``, on one machine class with a fixed number of threads.
+    ``tokenizer_config.json``, ``model.safetensors`` (float32, or shards and their index above
+    ``shard_bytes``), ``report.json``, ``manifest.json`` and ``run.json``; transformers
+    loads it. Same job, same bytes of all but ``run.json``, on one machine class with a fixed
+    number of threads.
 
     Raises:
         any :class:`~structinit_core.errors.StructinitError`; nothing is then published.
@@ -156,11 +162,12 @@ def _compile_into(
         progress=record,
     )
     record.stage("writing", len(blueprint.tensors))
-    write_safetensors(
-        work / "model.safetensors",
+    write_checkpoint(
+        work,
         blueprint.tensors,
         compiled.tensors(blueprint, job.seed),
         record,
+        shard_bytes=job.shard_bytes,
     )
     (work / "tokenizer.json").write_text(counts.tokenizer_json, encoding="utf-8")
     frame = find_frame(load_tokenizer(work / "tokenizer.json"))

@@ -23,7 +23,7 @@ from structinit_core.corpus import (
     spread,
     tokenize,
 )
-from structinit_core.diagnose import Check, Report, loss_checks, tensor_checks
+from structinit_core.diagnose import Check, Report, Series, loss_checks, tensor_findings
 from structinit_core.errors import IncompatibleError, UsageError
 from structinit_core.linalg import resolve_device
 from structinit_core.model import forward_loss, load_model
@@ -66,7 +66,12 @@ def diagnose_checkpoint(job: DiagnoseJob, progress: Progress | None = None) -> R
     files = shard_files(job.path)
     progress.stage("reading tensors")
     checks = [Check(name="file_bytes", value=sum(f.stat().st_size for f in files), unit="bytes")]
-    checks += tensor_checks(read_tensors(job.path), progress)
+    series: list[Series] = []
+    for finding in tensor_findings(read_tensors(job.path), progress):
+        if isinstance(finding, Series):
+            series.append(finding)
+        else:
+            checks.append(finding)
     notes: list[str] = []
     if scored and any(check.verdict == "fail" for check in checks):
         notes.append("not scored: a tensor holds NaN or infinity")
@@ -74,7 +79,9 @@ def diagnose_checkpoint(job: DiagnoseJob, progress: Progress | None = None) -> R
         losses, note = _losses(job, progress)
         checks = losses + checks
         notes.append(note)
-    return Report(subject=job.path.name, checks=tuple(checks), notes=tuple(notes))
+    return Report(
+        subject=job.path.name, checks=tuple(checks), notes=tuple(notes), series=tuple(series)
+    )
 
 
 def _losses(job: DiagnoseJob, progress: Progress) -> tuple[list[Check], str]:

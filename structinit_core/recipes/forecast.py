@@ -14,7 +14,8 @@ from structinit_core.initializers.closed_form import REFIT_STEPS, divide
 _LIBRARIES_BYTES = 700 << 20
 """Resident size of the imported libraries."""
 _BYTES_PER_TOKEN = 4
-_GZIP_RATIO = 3
+_PACKED_RATIOS = {".gz": 3, ".zst": 4, ".parquet": 3}
+"""Text bytes per file byte, by the end of the name."""
 SOLVE_BYTES_PER_BIGRAM = 128
 """Log-ratio, scaled copy and transpose, target table and transpose, at their peak."""
 
@@ -60,7 +61,7 @@ def plan_counting(texts: Sequence[Path], offsets: int, memory_bytes: int) -> Cou
     Disk: a distinct bigram per token and offset, a distinct trigram per token, and the token
     stream while it is counted; real corpora repeat themselves and need less.
     """
-    sizes = [_size(path) * (_GZIP_RATIO if path.suffix == ".gz" else 1) for path in texts]
+    sizes = [_size(path) * _PACKED_RATIOS.get(path.suffix.lower(), 1) for path in texts]
     tokens = sum(sizes) // _BYTES_PER_TOKEN
     counting = min(memory_bytes, 64 * tokens + (64 << 20))
     return CountPlan(
@@ -78,7 +79,7 @@ def plan_closed_form(blueprint: Blueprint, counting: CountPlan | None, memory_by
     positions and head in float64 while they are placed; then the model twice in float32
     while it is scored. It begins when counting has ended, so the larger one is the peak.
     """
-    dimensions = divide(blueprint.width)
+    dimensions = divide(blueprint)
     v, d, r = blueprint.vocabulary, blueprint.width, dimensions.prediction
     refitting = 4 * 4 * (2 * v * r + v)
     placing = 8 * (2 * v * r + 3 * v * d + blueprint.context * d + d * d)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from structinit_core.blueprint import Blueprint
 from structinit_core.cooc import Counts, KneserNey, ReferenceLosses, reference_losses
 from structinit_core.corpus import TokenStream, cut_windows
-from structinit_core.diagnose import Check, Report, loss_checks
+from structinit_core.diagnose import Check, Report, Series, loss_checks
 from structinit_core.errors import NumericalError
 from structinit_core.initializers.closed_form import CompiledBigram, loss, scored_pairs
 from structinit_core.linalg import Device, generator
@@ -21,6 +21,7 @@ from structinit_core.progress import Progress
 LAW_TOLERANCE = 1e-3
 """Nats by which the written network may differ from the predictor it was compiled from."""
 _PROBE_TOKENS = 2048
+_TIED_NOTE = ("a tied head leaves about half the rank of an untied one, and a higher loss",)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,13 @@ def compile_report(
             "the held-out slice entered no count; it does choose the stages and the gain, so "
             "quote the loss on a text of its own (diagnose --text)",
             "the table refit is iterative first-order optimisation on counts, not on text",
+            *(
+                ["a tied head leaves about half the rank of an untied one"]
+                if blueprint.tied
+                else []
+            ),
         ),
+        series=(Series(name="svd.singular_values", values=compiled.spectrum),),
     )
 
 

@@ -1,6 +1,6 @@
 """Cost and worth of the main job: WikiText-2 train + 14 novels, scored on their validation text.
 
-    python tests/benchmarks/closed_form.py [--data DIR]
+    python tests/benchmarks/closed_form.py [--data DIR] [--config CONFIG]
 
 DIR holds ``wikitext-2/wiki.{train,valid}.tokens.gz`` and ``gutenberg-a/{train,valid}.txt.gz``.
 The one-shot command runs twice, as processes of its own, and must write the same bytes; then the
@@ -40,7 +40,9 @@ def run(*arguments: object) -> tuple[dict[str, object], float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    data = parser.parse_args().data
+    parser.add_argument("--config", type=Path, default=CONFIG)
+    arguments = parser.parse_args()
+    data = arguments.data
     train = [data / "wikitext-2/wiki.train.tokens.gz", data / "gutenberg-a/train.txt.gz"]
     valid = [data / "wikitext-2/wiki.valid.tokens.gz", data / "gutenberg-a/valid.txt.gz"]
     if missing := [path for path in (*train, *valid) if not path.is_file()]:
@@ -51,7 +53,7 @@ def main() -> None:
         seconds, peaks = [], []
         for output in (one, two):
             _, wall, peak = run(
-                *("closed-form", "--config", CONFIG, "--corpus", *train, *options),
+                *("closed-form", "--config", arguments.config, "--corpus", *train, *options),
                 *("--train-tokenizer", 8192, "-o", output),
             )
             seconds.append(wall)
@@ -66,6 +68,7 @@ def main() -> None:
         report, _, _ = run("diagnose", one, "--counts", counts, *texts, *options)
         stages = json.loads((two / "run.json").read_text())["seconds"]
     value = {check["name"]: check["value"] for check in report["checks"] if not check["tensor"]}
+    print(f"config: {arguments.config.name}")
     print(f"machine: {os.cpu_count()} cores, {platform.machine()}, Python {sys.version.split()[0]}")
     print(f"whole command, wall seconds: {', '.join(f'{s:.1f}' for s in seconds)}  (bar: 240)")
     print(f"peak memory, GiB: {', '.join(f'{p:.2f}' for p in peaks)}  (bar: 3)")

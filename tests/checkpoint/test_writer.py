@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
-from structinit_core.checkpoint import read_tensors, write_safetensors
+from structinit_core.checkpoint import read_tensors, write_checkpoint
 from structinit_core.progress import Silent
 
 
@@ -41,7 +41,8 @@ def stream(specs: list[TensorSpec]) -> Iterator[tuple[TensorSpec, Tensor]]:
 
 
 def write(path: Path, specs, tensors, dtype: torch.dtype = torch.float32) -> int:
-    return write_safetensors(path, specs, tensors, Silent(), dtype)
+    (written,) = write_checkpoint(path.parent, specs, tensors, Silent(), dtype=dtype)
+    return written.stat().st_size
 
 
 @pytest.fixture
@@ -153,5 +154,21 @@ def test_a_stream_that_leaves_the_plan_is_an_error(path: Path, came, named: str)
 
 def test_progress_counts_every_tensor(make, path: Path) -> None:
     blueprint, counter = make(), Counter()
-    write_safetensors(path, blueprint.tensors, stream(stored(blueprint)), counter)
+    write_checkpoint(path.parent, blueprint.tensors, stream(stored(blueprint)), counter)
     assert counter.steps == len(stored(blueprint))
+
+
+def test_shards_hold_everything_once_and_in_order(make, path: Path) -> None:
+    specs = stored(make(tie_word_embeddings=False))
+    files = write_checkpoint(path.parent, specs, stream(specs), Silent(), shard_bytes=700)
+    *shards, index = files
+    assert len(shards) > 1
+    assert [file.name for file in shards] == sorted(file.name for file in shards)
+    weight_map = json.loads(index.read_text())["weight_map"]
+    found = [name for file in shards for name in load_file(file)]
+    assert sorted(found) == sorted(weight_map) == sorted(spec.name for spec in specs)
+    sizes = [file.stat().st_size for file in shards if len(load_file(file)) > 1]
+    assert max(sizes) < 700 + 2048
+    assert dict(read_tensors(path.parent)).keys() == weight_map.keys()
+    total = json.loads(index.read_text())["metadata"]["total_size"]
+    assert total == sum(spec.parameters for spec in specs) * 4

@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from structinit_core.cooc import count_stream
-from structinit_core.cooc.count import MAX_OFFSETS, key_bits, run_lengths
+from structinit_core.cooc.budget import BYTES_PER_OCCURRENCE, token_ranges
+from structinit_core.cooc.count import MAX_OFFSETS
+from structinit_core.cooc.heavy import LEAST_BYTES_PER_TOKEN
+from structinit_core.cooc.trigrams import key_bits, run_lengths
 from structinit_core.corpus import TokenStream
 from structinit_core.errors import InputError, LimitError
 
@@ -49,14 +52,32 @@ def test_offsets_out_of_range(stream: TokenStream, tmp_path: Path, offsets: int)
         count_stream(stream, ONE_DOCUMENT, 3, tmp_path, offsets=offsets, memory_bytes=1 << 20)
 
 
-def test_memory_for_the_most_frequent_token_is_needed_and_enough(
+def test_memory_for_sums_over_the_vocabulary_is_needed_and_enough(
     stream: TokenStream, tmp_path: Path
 ) -> None:
-    count_stream(stream, ONE_DOCUMENT, 3, tmp_path, offsets=1, memory_bytes=3 * 64)
-    with pytest.raises(LimitError) as caught:
-        count_stream(stream, ONE_DOCUMENT, 3, tmp_path, offsets=1, memory_bytes=3 * 64 - 1)
+    least = 3 * LEAST_BYTES_PER_TOKEN
+    with pytest.raises(LimitError, match="vocabulary of 3") as caught:
+        count_stream(stream, ONE_DOCUMENT, 3, tmp_path, offsets=1, memory_bytes=least - 1)
     assert caught.value.exit_code == 6
     assert "--memory" in (caught.value.hint or "")
+    assert list(tmp_path.iterdir()) == []
+    count_stream(stream, ONE_DOCUMENT, 3, tmp_path, offsets=1, memory_bytes=least)
+
+
+def test_no_sums_are_needed_where_every_token_fits(stream: TokenStream, tmp_path: Path) -> None:
+    memory = 3 * BYTES_PER_OCCURRENCE
+    assert memory < 100 * LEAST_BYTES_PER_TOKEN
+    count_stream(stream, ONE_DOCUMENT, 100, tmp_path, offsets=1, memory_bytes=memory)
+    with pytest.raises(LimitError, match="vocabulary of 100"):
+        count_stream(stream, ONE_DOCUMENT, 100, tmp_path, offsets=1, memory_bytes=memory - 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(0, 15))
+def test_ranges_cover_every_token_once_and_fit(sizes: list[int], budget: int) -> None:
+    ranges = list(token_ranges(np.array(sizes), budget))
+    assert [token for low, high in ranges for token in range(low, high)] == list(range(len(sizes)))
+    assert all(sum(sizes[low:high]) <= budget or high == low + 1 for low, high in ranges)
 
 
 @pytest.mark.parametrize("spans", [[], [(0, 0), (4, 4)]])

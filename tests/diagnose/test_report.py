@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from structinit_core.diagnose import Check, Report
+from structinit_core.diagnose import Check, Report, Series
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 checks = st.builds(
@@ -22,11 +23,19 @@ checks = st.builds(
     verdict=st.sampled_from(["ok", "warn", "fail", "info"]),
     tensor=st.none() | st.text(max_size=6),
 )
+series = st.builds(
+    Series,
+    name=st.text(max_size=6),
+    values=st.lists(numbers, max_size=4).map(tuple),
+    unit=st.text(max_size=4),
+    tensor=st.none() | st.text(max_size=6),
+)
 reports = st.builds(
     Report,
     subject=st.text(max_size=6),
     checks=st.lists(checks, max_size=4).map(tuple),
     notes=st.lists(st.text(max_size=6), max_size=2).map(tuple),
+    series=st.lists(series, max_size=2).map(tuple),
 )
 
 
@@ -87,6 +96,25 @@ def test_other_schemas_are_refused(change: dict[str, Any]) -> None:
     assert Report.model_validate(content) == REPORT
     with pytest.raises(ValidationError):
         Report.model_validate(content | change)
+
+
+def test_a_report_without_series_is_read() -> None:
+    content = REPORT.model_dump(mode="json", by_alias=True)
+    assert content.pop("series") == []
+    assert Report.model_validate(content) == REPORT
+
+
+@pytest.mark.parametrize(
+    "fields", [{"values": (math.nan,)}, {"values": (math.inf,)}, {"values": (1.0,), "at": (1, 2)}]
+)
+def test_series_are_finite_and_every_value_has_its_place(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Series(name="curve", **fields)
+
+
+def test_places_are_counted_from_one() -> None:
+    assert Series(name="curve", values=(3.0, 2.0)).places() == (1, 2)
+    assert Series(name="curve", values=(3.0, 2.0), at=(1, 40)).places() == (1, 40)
 
 
 def test_reports_do_not_change() -> None:

@@ -8,14 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from structinit_core.diagnose import Check, tensor_checks
+from structinit_core.diagnose import Check, tensor_findings
 from structinit_core.progress import Silent
 
 NORMS = {"norm", "rms", "spectral_norm", "stable_rank"}
 
 
 def checks_of(tensor: Tensor) -> dict[str, Check]:
-    found = list(tensor_checks([("weights", tensor)], Silent()))
+    findings = tensor_findings([("weights", tensor)], Silent())
+    found = [finding for finding in findings if isinstance(finding, Check)]
     named = {check.name: check for check in found}
     assert len(named) == len(found)
     assert {check.tensor for check in found} == {"weights"}
@@ -127,7 +128,7 @@ def test_every_tensor_is_one_step_of_progress() -> None:
 
     progress = Steps()
     tensors = [("a", torch.ones(2)), ("b", torch.ones(2, dtype=torch.int8)), ("c", torch.ones(0))]
-    names = [check.tensor for check in tensor_checks(tensors, progress)]
+    names = [finding.tensor for finding in tensor_findings(tensors, progress)]
     assert progress.done == 3
     assert sorted(set(names)) == ["a", "b", "c"]
     assert names == sorted(names)

@@ -40,7 +40,7 @@ def test_all_branches_together_stay_next_to_zero(blueprint: Blueprint) -> None:
         total += values @ part(blueprint, Role.ATTN_OUT, layer).T
         hidden = torch.nn.functional.gelu(stream @ part(blueprint, Role.MLP_UP, layer).T)
         total += hidden @ part(blueprint, Role.MLP_DOWN, layer).T
-    assert 0 < float(total.square().mean().sqrt()) < 0.012
+    assert 0 < float(total.square().mean().sqrt()) < 0.1 / blueprint.width**0.5
 
 
 def test_inputs_give_unit_variance(blueprint: Blueprint) -> None:

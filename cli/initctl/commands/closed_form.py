@@ -10,6 +10,7 @@ import typer
 
 from initctl import options as o
 from initctl.console import TerminalProgress, print_json, print_published
+from initctl.page import refuse_page, write_page
 from initctl.texts import text_paths
 
 _OF_TEXT = (
@@ -31,7 +32,7 @@ def closed_form(
     output: o.Output,
     corpus: Annotated[
         list[Path] | None,
-        typer.Option(metavar="TEXT", help="Text or JSONL, plain or gzip; - is stdin."),
+        typer.Option(metavar="TEXT", help=o.TEXT_HELP),
     ] = None,
     more: Annotated[
         list[Path] | None, typer.Argument(metavar="TEXT", help="More corpus files.")
@@ -48,7 +49,9 @@ def closed_form(
     seed: o.Seed = 0,
     device: o.Device = "auto",
     memory: o.Memory = "4G",  # type: ignore[assignment]
+    max_shard_size: o.ShardSize = "5G",  # type: ignore[assignment]
     jobs: o.Jobs = None,
+    html: o.Html = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
     force: o.Force = False,
@@ -81,14 +84,16 @@ def closed_form(
                 text_field=text_field,
                 seed=seed,
             )
-        job = recipes.ClosedFormJob(config, source, counts, seed, device, memory)
+        job = recipes.ClosedFormJob(config, source, counts, seed, device, memory, max_shard_size)
         if plan:
             print_json(recipes.plan(job).model_dump(mode="json"))
             return
+        refuse_page(html, [output, *job.paths()])
         with progress.running():
             made = recipes.closed_form(job, output, force=force, progress=progress)
     report = Report.model_validate_json((output / "report.json").read_text(encoding="utf-8"))
     run = output / "run.json"
     seconds = _json.loads(run.read_text(encoding="utf-8"))["seconds"] if run.is_file() else {}
+    write_page(html, report, seconds)
     progress.report(report, seconds)
     print_published(output, made, json, progress)

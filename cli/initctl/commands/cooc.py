@@ -15,7 +15,7 @@ from initctl.texts import text_paths
 def cooc(
     texts: Annotated[
         list[Path],
-        typer.Argument(metavar="TEXT", help="Text or JSONL, plain or gzip; - is stdin."),
+        typer.Argument(metavar="TEXT", help=o.TEXT_HELP),
     ],
     output: o.Output,
     tokenizer: o.TokenizerFile = None,

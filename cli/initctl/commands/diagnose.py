@@ -9,6 +9,7 @@ import typer
 
 from initctl import options as o
 from initctl.console import TerminalProgress, print_json, show_report, stdout_console
+from initctl.page import refuse_page, write_page
 from initctl.texts import text_paths
 
 
@@ -24,7 +25,9 @@ def diagnose(
     ] = None,
     text: Annotated[
         list[Path] | None,
-        typer.Option(metavar="VALID", help="Text to score the checkpoint on; - is stdin."),
+        typer.Option(
+            metavar="VALID", help="Text to score on, in any format cooc reads; - is stdin."
+        ),
     ] = None,
     documents: o.Border = o.Documents.BLANK,
     text_field: o.TextField = None,
@@ -33,6 +36,7 @@ def diagnose(
     ] = 1 << 20,
     device: o.Device = "auto",
     jobs: o.Jobs = None,
+    html: o.Html = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
@@ -56,7 +60,9 @@ def diagnose(
             max_tokens=max_tokens,
             device=device,
         )
+        refuse_page(html, [path, *paths, *([counts] if counts else [])])
         report = diagnose_checkpoint(job, progress)
+    write_page(html, report, {})
     if json:
         print_json(report.model_dump(mode="json", by_alias=True))
     else:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from structinit_core.blueprint.blueprint import Blueprint
-from structinit_core.blueprint.fields import MAX_LAYERS, choice, flag, number, size, without_aliases
+from structinit_core.blueprint.blueprint import Blueprint, Norm
+from structinit_core.blueprint.fields import (
+    ACTIVATIONS,
+    MAX_LAYERS,
+    choice,
+    flag,
+    number,
+    size,
+    without_aliases,
+)
 from structinit_core.blueprint.roles import HeadSplit, Kind, Orientation, Role, TensorSpec
 from structinit_core.errors import IncompatibleError
 
-_ACTIVATIONS = ("gelu_new", "gelu", "gelu_pytorch_tanh", "relu", "silu")
 _ALIASES = {
     "hidden_size": "n_embd",
     "max_position_embeddings": "n_positions",
@@ -32,7 +39,6 @@ def gpt2(config: dict[str, Any]) -> Blueprint:
     inner = size(config, "n_inner", 4 * width)
     if width % heads:
         raise IncompatibleError(f"config: n_embd {width} is not a multiple of n_head {heads}")
-    choice(config, "activation_function", _ACTIVATIONS, "gelu_new")
     if flag(config, "add_cross_attention", False):
         raise IncompatibleError("config: cross attention is not supported")
     tied = flag(config, "tie_word_embeddings", True)
@@ -87,8 +93,14 @@ def gpt2(config: dict[str, Any]) -> Blueprint:
         width=width,
         layers=layers,
         heads=heads,
+        kv_heads=heads,
+        head_width=width // heads,
         feed_forward=inner,
         context=context,
+        norm=Norm.LAYER,
+        activation=choice(config, "activation_function", ACTIVATIONS, "gelu_new"),
+        gated=False,
+        learned_positions=True,
         norm_epsilon=number(config, "layer_norm_epsilon", 1e-5),
         tied=tied,
         tensors=tuple(tensors),

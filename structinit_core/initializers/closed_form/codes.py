@@ -39,6 +39,23 @@ class LogBilinear:
 
 
 @dataclass(frozen=True)
+class Spectrum:
+    """A factorisation in numbers: the singular values kept, descending, and its residual."""
+
+    values: tuple[float, ...]
+    residual: float
+
+    def facts(self) -> dict[str, float]:
+        """Rank, outermost values and relative residual by name."""
+        return {
+            "rank": len(self.values),
+            "largest_singular_value": self.values[0],
+            "smallest_singular_value": self.values[-1],
+            "relative_residual": self.residual,
+        }
+
+
+@dataclass(frozen=True)
 class Pairs:
     """Distinct bigrams of a text with their counts, ordered by context: three (n,) arrays."""
 
@@ -109,8 +126,8 @@ def row_mass(model: KneserNey) -> NDArray[np.float64]:
     return share
 
 
-def factorise(model: KneserNey, rank: int, seed: int) -> tuple[LogBilinear, dict[str, float]]:
-    """Codes of rank ``rank`` from the KN bigram's log-ratio, and facts of the factorisation.
+def factorise(model: KneserNey, rank: int, seed: int) -> tuple[LogBilinear, Spectrum]:
+    """Codes of rank ``rank`` from the KN bigram's log-ratio, and its singular values.
 
     The Fisher-weighted, doubly centred log-ratio D_a^½·M̃·D_b^½ ≈ U·Σ·Vᵀ gives
     X = D_a^-½·U·Σ^½, W = D_b^-½·V·Σ^½ and b = log p_kn + column means (closed-form note 3.2).
@@ -123,13 +140,8 @@ def factorise(model: KneserNey, rank: int, seed: int) -> tuple[LogBilinear, dict
     left = svd.left * root / np.sqrt(rows)[:, None]
     right = svd.right * root / np.sqrt(columns)[:, None]
     bias = np.log(model.continuation) + column_means
-    facts: dict[str, float] = {
-        "rank": len(svd.values),
-        "largest_singular_value": float(svd.values[0]),
-        "smallest_singular_value": float(svd.values[-1]),
-        "relative_residual": svd.residual,
-    }
-    return LogBilinear(_float(left), _float(right), _float(bias)), facts
+    spectrum = Spectrum(tuple(svd.values.tolist()), svd.residual)
+    return LogBilinear(_float(left), _float(right), _float(bias)), spectrum
 
 
 def _float(array: NDArray[Any]) -> Tensor:

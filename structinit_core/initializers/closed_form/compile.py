@@ -11,9 +11,9 @@ from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
 from structinit_core.cooc import KneserNey
-from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.closed_form.codes import LogBilinear, Pairs, factorise, loss
 from structinit_core.initializers.closed_form.layout import Stream, divide, place
+from structinit_core.initializers.closed_form.lift import lift_tensors, refuse_narrow
 from structinit_core.initializers.closed_form.recalibrate import fit_bias, fit_gain, scaled
 from structinit_core.initializers.closed_form.refit import (
     MAX_REFIT_VOCABULARY,
@@ -22,6 +22,7 @@ from structinit_core.initializers.closed_form.refit import (
     table_loss,
     target_table,
 )
+from structinit_core.initializers.closed_form.tied import place_tied, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
 from structinit_core.progress import Progress
 
@@ -38,37 +39,39 @@ class StageResult:
 
 @dataclass(frozen=True)
 class CompiledBigram:
-    """The placed codes with what each stage was worth and facts of the solve."""
+    """The placed codes with what each stage was worth and facts of the solve.
+
+    spectrum: the singular values of the log-ratio that were kept, descending.
+    """
 
     stream: Stream
     stages: list[StageResult]
     facts: dict[str, float]
+    spectrum: tuple[float, ...]
 
     def tensors(self, blueprint: Blueprint, seed: int) -> Iterator[tuple[TensorSpec, Tensor]]:
         """Every stored tensor of the model in blueprint order."""
-        compiled: Compiled = {
-            (Role.EMBED, Kind.WEIGHT, None): self.stream.embed,
-            (Role.POSITION, Kind.WEIGHT, None): self.stream.position,
-            (Role.HEAD, Kind.WEIGHT, None): self.stream.head,
-            (Role.FINAL_NORM, Kind.BIAS, None): self.stream.final_bias,
+        carried = {
+            (Role.EMBED, Kind.WEIGHT): self.stream.embed,
+            (Role.POSITION, Kind.WEIGHT): self.stream.position,
+            (Role.HEAD, Kind.WEIGHT): self.stream.head,
+            (Role.FINAL_NORM, Kind.BIAS): self.stream.final_bias,
         }
+        compiled: Compiled = {(*at, None): part for at, part in carried.items() if part is not None}
+        if self.stream.lift is not None:
+            compiled |= lift_tensors(self.stream.lift, blueprint, seed)
         return compiled_stream(blueprint, compiled, seed)
 
 
 def refuse_unsupported(blueprint: Blueprint) -> None:
-    """Refuse models this method cannot compile yet, with the reason.
+    """Refuse models this method cannot compile, with the reason.
 
     Raises:
-        IncompatibleError: another family, a tied head, or too small a width.
+        IncompatibleError: too small a width, or too narrow a feed-forward for a tied head.
     """
-    if blueprint.family != "gpt2":
-        raise IncompatibleError(f"closed-form does not compile the family {blueprint.family!r} yet")
+    divide(blueprint)
     if blueprint.tied:
-        raise IncompatibleError(
-            "config: closed-form needs an untied head: embedding and head hold different codes",
-            hint='set "tie_word_embeddings": false',
-        )
-    divide(blueprint.width)
+        refuse_narrow(blueprint, tied_reads(blueprint))
 
 
 def compile_bigram(
@@ -85,19 +88,19 @@ def compile_bigram(
     Stages after the first are kept only if the held-out pairs' loss falls; without held-out
     text the loss on the count table judges and the gain stays 1. Above
     :data:`MAX_REFIT_VOCABULARY` tokens the refit is left out with a warning. Cost: dominated
-    by the refit, 32 steps of 3·V²·r
-    multiply-adds. Source: ours (closed-form note 3.1-3.3, prototype sections 1-2).
+    by the refit, 32 steps of 3·V²·r multiply-adds. Source: ours (closed-form note 3.1-3.3,
+    prototype sections 1-2).
 
     Raises:
         IncompatibleError: a model this method cannot compile yet.
         NumericalError: NaN or infinity in a factorisation or fit.
     """
     refuse_unsupported(blueprint)
-    rank = min(divide(blueprint.width).prediction, model.vocabulary - 1)
+    rank = min(divide(blueprint).prediction, model.vocabulary - 1)
     stages: list[StageResult] = []
     progress.stage("log-ratio SVD")
     began = time.perf_counter()
-    codes, facts = factorise(model, rank, seed)
+    codes, spectrum = factorise(model, rank, seed)
     table = target_table(model, device)
     codes = codes.to(device)
 
@@ -139,5 +142,6 @@ def compile_bigram(
         attempt("gain", rescale)
     attempt("bias", rebalance)
     progress.stage("norm accounting")
-    stream = place(codes.to(torch.device("cpu")), blueprint, seed)
-    return CompiledBigram(stream, stages, facts)
+    write = place_tied if blueprint.tied else place
+    stream = write(codes.to(torch.device("cpu")), blueprint, seed)
+    return CompiledBigram(stream, stages, spectrum.facts(), spectrum.values)

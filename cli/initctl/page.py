@@ -1,0 +1,53 @@
+"""``--html``: the page of a report, written whole or not at all."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from structinit_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from structinit_core.diagnose import Report
+
+
+def refuse_page(page: Path | None, kept: Iterable[Path]) -> None:
+    """Refuse, before any work, a page that could not be written or would change what is kept.
+
+    ``kept`` are files that are read and directories that are published or read: neither they
+    nor anything inside them is written to.
+
+    Raises:
+        UsageError: such a place, a directory or a device.
+    """
+    if page is None:
+        return
+    target = page.resolve()
+    for path in map(Path.resolve, kept):
+        if target.is_relative_to(path):
+            raise UsageError(
+                f"--html {str(page)!r} lies inside {str(path)!r}, which is not changed any more",
+                hint="name a file outside of it",
+            )
+    blocked = any(above.exists() and not above.is_dir() for above in target.parents)
+    if blocked or (target.exists() and not target.is_file()):
+        raise UsageError(f"--html {str(page)!r} cannot be a file")
+
+
+def write_page(page: Path | None, report: Report, seconds: dict[str, float]) -> None:
+    """Write the page of ``report`` by renaming a temporary sibling; a link keeps its place."""
+    if page is None:
+        return
+    from structinit_core.diagnose import report_page
+
+    target = page.resolve()
+    unfinished = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with unfinished.open("x", encoding="utf-8") as out:
+            out.write(report_page(report, seconds))
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)

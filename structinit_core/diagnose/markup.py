@@ -1,0 +1,62 @@
+"""Pieces of HTML: escaped text, numbers, tables that scroll inside their own box."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+from structinit_core.printable import printable
+
+_LONGEST = 120
+
+Row = tuple[str, Sequence[str]]
+"""The name of a table's row, and its cells."""
+
+
+def escaped(text: str, longest: int = _LONGEST) -> str:
+    """Untrusted text as HTML, fit for an attribute too: printable, no markup, cut in the middle.
+
+    Names begin and end with what tells them apart, so both ends are kept.
+    """
+    shown = printable(text)
+    if len(shown) > longest:
+        shown = f"{shown[: longest // 2]}…{shown[1 - longest // 2 :]}"
+    return html.escape(shown)
+
+
+def number(value: float | int | str | None) -> str:
+    """A value as it is shown, escaped: four decimals where they say something."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else escaped(value)
+
+
+def table(title: str, head: Sequence[str], rows: Iterable[Row]) -> str:
+    """A table of escaped cells, empty without rows; focus on its box lets the keyboard scroll."""
+    columns = "".join(f'<th scope="col">{name}</th>' for name in head)
+    lines = "\n".join(
+        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+        for name, cells in rows
+    )
+    if not lines:
+        return ""
+    return section(
+        title,
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{title}">\n'
+        f"<table><thead><tr>{columns}</tr></thead>\n<tbody>\n{lines}\n</tbody></table></div>",
+    )
+
+
+def figure(picture: str, caption: str) -> str:
+    """A picture with its escaped caption; nothing without a picture."""
+    if not picture:
+        return ""
+    return f"<figure><figcaption>{caption}</figcaption>\n{picture}</figure>"
+
+
+def section(title: str, *parts: str) -> str:
+    """A titled part of the page; nothing where all ``parts`` are empty."""
+    content = "\n".join(part for part in parts if part)
+    return f"<section><h2>{title}</h2>\n{content}\n</section>" if content else ""

@@ -1,0 +1,112 @@
+"""The codes in one table that is embedding and head at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from structinit_core.blueprint import Blueprint, Norm
+from structinit_core.initializers.closed_form.codes import LogBilinear
+from structinit_core.initializers.closed_form.layout import (
+    CARRIER_ENERGY,
+    Stream,
+    as_float,
+    clip,
+    coordinates,
+    divide,
+    filler,
+    padded_bias,
+    position_energy,
+    positions,
+)
+from structinit_core.initializers.closed_form.lift import LinearMap, refuse_narrow
+
+_MARGIN = 1.05
+_PREDICTION_SHARE = 0.6
+"""Share of the final normalised stream's energy in the prediction and its filler."""
+_BIAS_ENERGY = 0.05
+"""Energy, as a share of a token's, of the constant that carries the bias under RMSNorm."""
+
+
+def tied_reads(blueprint: Blueprint) -> int:
+    """Inputs of the linear map a tied head needs."""
+    parts = divide(blueprint)
+    return 2 * parts.prediction + 2 * parts.identity + 1 + (blueprint.norm is Norm.RMS)
+
+
+def place_tied(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
+    """The codes written into a model whose head is its embedding.
+
+    A row holds the token's own code x_a and, in other coordinates, its output code w_a and
+    bias b_a. Coordinates: x (r) | w (r) | bias (1) | filler of x (c) | filler of w (c) |
+    buffer (c) | constant (1) | positions (2m). The first feed-forward, exactly linear, moves
+    x into the coordinates of w and its filler into the buffer, and erases all else of the
+    row; so the head reads x_a·w_b + b_b, and every norm stays a constant: the rows have one
+    length, and so have the moved codes. Rows are longer than √d where the logits need it.
+    Rank is about halved against an untied head. Source: closed-form note 3.3, ours.
+
+    Raises:
+        IncompatibleError: the feed-forward is too narrow.
+    """
+    refuse_narrow(blueprint, tied_reads(blueprint))
+    parts = divide(blueprint)
+    left, clipped_left, longest = clip(codes.left.double().numpy())
+    right, clipped_right, furthest = clip(codes.right.double().numpy())
+    tokens, rank = left.shape
+    width, rows = blueprint.width, blueprint.vocabulary
+    sizes = (rank, rank, 1, *[parts.identity] * 3, 1, parts.positions)
+    into = coordinates(blueprint, sizes, seed)
+    into_x, into_w, into_bias, into_fill_x, into_fill_w, into_buffer, into_constant, _ = into
+
+    # The stream before the final norm, per unit of token energy: moved codes and the rest.
+    rms = blueprint.norm is Norm.RMS
+    rest = CARRIER_ENERGY + position_energy(blueprint) + (_BIAS_ENERGY if rms else 0.0)
+    final = rest / (1 - _PREDICTION_SHARE)
+    carrier = np.sqrt(_BIAS_ENERGY / final * width) if rms else np.sqrt(width)
+    predictor = LogBilinear(as_float(left), as_float(right), codes.bias)
+    bias = padded_bias(predictor, rows) / carrier
+    w_scale = _MARGIN * longest / np.sqrt(_PREDICTION_SHARE * width)
+    group = (1 - CARRIER_ENERGY) / 2 * width
+    needed = (_MARGIN * w_scale * furthest) ** 2 + float((bias**2).max())
+    stretch = max(1.0, float(np.sqrt(needed / group)))
+    radius = stretch * np.sqrt(group)
+
+    x_part, w_part = np.zeros((rows, width)), np.outer(bias, into_bias)
+    x_part[:tokens] = radius / (_MARGIN * longest) * (left @ into_x.T)
+    w_part[:tokens] += w_scale * (right @ into_w.T)
+    x_part += filler(x_part, radius, into_fill_x, seed, "identity")
+    w_part += filler(w_part, radius, into_fill_w, seed, "output filler")
+    level = stretch * np.sqrt(CARRIER_ENERGY * width)
+    embed = x_part + w_part + level * into_constant.T
+
+    epsilon = blueprint.norm_epsilon
+    token_energy = stretch**2 * width
+    others = rest * token_energy + epsilon * width
+    moved = np.sqrt(_PREDICTION_SHARE / (1 - _PREDICTION_SHARE) * others) / radius
+    read = [into_x, into_w, into_bias, into_fill_x, into_fill_w]
+    write = [
+        moved * into_w - into_x,
+        -into_w,
+        -into_bias,
+        moved * into_buffer - into_fill_x,
+        -into_fill_w,
+    ]
+    if rms:
+        read.append(into_constant)
+        write.append(np.sqrt(_BIAS_ENERGY * token_energy) / level * into_bias)
+    shrink = 1 / np.sqrt(stretch**2 * (1 + position_energy(blueprint)) + epsilon)
+    lift = LinearMap(
+        read=np.concatenate(read, axis=1),
+        write=np.concatenate(write, axis=1),
+        shrink=float(shrink),
+        constant=into_constant[:, 0],
+        level=float(level),
+    )
+    return Stream(
+        embed=as_float(embed),
+        position=positions(blueprint, into[7], stretch),
+        head=None,
+        final_bias=None if rms else as_float(carrier * into_bias[:, 0]),
+        lift=lift,
+        predictor=predictor,
+        clipped_rows=clipped_left + clipped_right,
+    )

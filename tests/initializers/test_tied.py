@@ -1,0 +1,127 @@
+"""One table that is embedding and head: the first feed-forward moves what the head reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from structinit_core.blueprint import Blueprint, Kind, Norm, Role, make_blueprint
+from structinit_core.errors import IncompatibleError
+from structinit_core.initializers.closed_form import lift as module
+from structinit_core.initializers.closed_form.codes import LogBilinear
+from structinit_core.initializers.closed_form.lift import LinearMap, lift_tensors
+from structinit_core.initializers.closed_form.tied import place_tied, tied_reads
+from structinit_core.linalg import generator
+
+SIZES = {"vocab_size": 512, "num_hidden_layers": 2, "num_attention_heads": 2}
+SIZES |= {"hidden_size": 64, "intermediate_size": 256, "max_position_embeddings": 64}
+CONFIGS = {
+    "gpt2": {"model_type": "gpt2", **SIZES, "n_inner": 256},
+    "llama": {"model_type": "llama", **SIZES, "tie_word_embeddings": True},
+    "gpt_neox": {"model_type": "gpt_neox", **SIZES, "tie_word_embeddings": True},
+}
+
+
+@pytest.fixture
+def codes(codes: LogBilinear) -> LogBilinear:
+    """Of a rank that fits the narrowest of the divisions."""
+    return LogBilinear(codes.left[:, :20], codes.right[:, :20], codes.bias)
+
+
+@pytest.fixture(params=CONFIGS)
+def blueprint(request: pytest.FixtureRequest) -> Blueprint:
+    config = CONFIGS[request.param]
+    if request.param == "gpt2":
+        config = {key: value for key, value in config.items() if key != "intermediate_size"}
+    return make_blueprint(config)
+
+
+def normalised(rows: torch.Tensor, blueprint: Blueprint) -> torch.Tensor:
+    norm = torch.nn.functional.layer_norm
+    if blueprint.norm is Norm.RMS:
+        norm = torch.nn.functional.rms_norm
+    return norm(rows, rows.shape[-1:], eps=blueprint.norm_epsilon)
+
+
+def feed_forward(
+    lift: LinearMap, blueprint: Blueprint, rows: torch.Tensor, only_lift: bool = True
+) -> torch.Tensor:
+    """What the first layer's feed-forward adds to the rows, from its own matrices."""
+    parts = lift_tensors(lift, blueprint, seed=0)
+    up, down = (parts[role, Kind.WEIGHT, 0].double() for role in (Role.MLP_UP, Role.MLP_DOWN))
+    activate = module._ACTIVATIONS[blueprint.activation]
+    inputs = normalised(rows, blueprint)
+    hidden = inputs @ up.T
+    if blueprint.gated:
+        hidden *= activate(inputs @ parts[Role.MLP_GATE, Kind.WEIGHT, 0].double().T)
+    else:
+        hidden = activate(hidden)
+    if only_lift:
+        used = module.units_needed(lift.read.shape[1], blueprint.gated)
+        hidden[..., used:] = 0
+    return hidden @ down.T
+
+
+def test_the_head_reads_the_predictor(codes: LogBilinear, blueprint: Blueprint) -> None:
+    stream = place_tied(codes, blueprint, seed=0)
+    assert stream.head is None
+    rows = stream.embed.double()[None]
+    if stream.position is not None:
+        rows = rows + stream.position.double()[[0, 17, 63]][:, None]
+    rows = rows + feed_forward(stream.lift, blueprint, rows)
+    hidden = normalised(rows, blueprint)
+    if stream.final_bias is not None:
+        hidden = hidden + stream.final_bias.double()
+    found = torch.log_softmax(hidden @ stream.embed.double().T, dim=-1)
+    expected = torch.log_softmax(stream.predictor.logits(torch.arange(512)), dim=1).double()
+    torch.testing.assert_close(found, expected.expand_as(found), atol=1e-3, rtol=1e-3)
+
+
+def test_rows_have_one_length(codes: LogBilinear, blueprint: Blueprint) -> None:
+    lengths = place_tied(codes, blueprint, seed=0).embed.double().norm(dim=1)
+    torch.testing.assert_close(lengths, lengths[:1].expand_as(lengths))
+    assert float(lengths[0]) >= math.sqrt(blueprint.width) - 1e-4
+
+
+def test_large_logits_stretch_the_rows(codes: LogBilinear, blueprint: Blueprint) -> None:
+    louder = LogBilinear(codes.left * 4, codes.right * 4, codes.bias)
+    quiet, loud = (place_tied(c, blueprint, seed=0).embed for c in (codes, louder))
+    assert float(loud[0].norm()) > 1.5 * float(quiet[0].norm())
+
+
+@pytest.mark.parametrize("activation", sorted(module._ACTIVATIONS))
+def test_the_map_is_exact_for_every_activation(blueprint: Blueprint, activation: str) -> None:
+    draw = generator(1, activation)
+    basis = torch.linalg.qr(torch.from_numpy(draw.standard_normal((64, 64))))[0].numpy()
+    blueprint = dataclasses.replace(blueprint, activation=activation, norm=Norm.RMS)
+    level = 3.0
+    lift = LinearMap(basis[:, :20], draw.standard_normal((64, 20)), 1.0, basis[:, 20], level)
+    rows = torch.from_numpy(draw.standard_normal((9, 64)) @ basis[:, 21:].dot(basis[:, 21:].T))
+    rows += torch.from_numpy(draw.standard_normal((9, 20)) @ basis[:, :20].T)
+    rows += level * torch.from_numpy(basis[:, 20])
+    factor = 1 / (rows.square().mean(dim=1) + blueprint.norm_epsilon).sqrt()
+    for row, shrink in zip(rows, factor.tolist(), strict=True):
+        exact = dataclasses.replace(lift, shrink=shrink)
+        added = feed_forward(exact, blueprint, row[None])[0]
+        expected = torch.from_numpy(lift.write) @ (torch.from_numpy(lift.read).T @ row)
+        torch.testing.assert_close(added, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_other_units_keep_their_fill(codes: LogBilinear, blueprint: Blueprint) -> None:
+    stream = place_tied(codes, blueprint, seed=0)
+    rows = stream.embed.double()
+    whole = feed_forward(stream.lift, blueprint, rows, only_lift=False)
+    alone = feed_forward(stream.lift, blueprint, rows)
+    assert 0 < float((whole - alone).square().mean().sqrt()) < 0.01
+
+
+def test_a_narrow_feed_forward_is_refused_with_the_width_it_needs(
+    codes: LogBilinear, blueprint: Blueprint
+) -> None:
+    needed = module.units_needed(tied_reads(blueprint), blueprint.gated)
+    narrow = dataclasses.replace(blueprint, feed_forward=needed - 1)
+    with pytest.raises(IncompatibleError, match=f"needs {needed} feed-forward units"):
+        place_tied(codes, narrow, seed=0)
