@@ -17,35 +17,29 @@ if TYPE_CHECKING:
     from structinit_core.diagnose import Report, report_page
     from structinit_core.errors import StructinitError
     from structinit_core.progress import Progress
-    from structinit_core.recipes import (
-        ClosedFormJob,
-        CountSource,
-        DiagnoseJob,
-        Plan,
-        closed_form,
-        count_corpus,
-        diagnose_checkpoint,
-        plan,
-    )
+    from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
+    from structinit_core.recipes.counting import CountSource, count_corpus
+    from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+    from structinit_core.recipes.solve_plan import Plan
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Border": "corpus",
-    "ClosedFormJob": "recipes",
-    "CountSource": "recipes",
-    "DiagnoseJob": "recipes",
+    "ClosedFormJob": "recipes.compiling",
+    "CountSource": "recipes.counting",
+    "DiagnoseJob": "recipes.diagnosing",
     "KneserNey": "cooc",
-    "Plan": "recipes",
+    "Plan": "recipes.solve_plan",
     "Progress": "progress",
     "Report": "diagnose",
     "StructinitError": "errors",
-    "closed_form": "recipes",
-    "count_corpus": "recipes",
-    "diagnose_checkpoint": "recipes",
+    "closed_form": "recipes.compiling",
+    "count_corpus": "recipes.counting",
+    "diagnose_checkpoint": "recipes.diagnosing",
     "make_blueprint": "blueprint",
     "open_counts": "cooc",
-    "plan": "recipes",
+    "plan": "recipes.compiling",
     "read_config": "blueprint",
     "read_tensors": "checkpoint",
     "report_page": "diagnose",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from structinit_core.cooc import Counts, open_counts
-from structinit_core.recipes import CountSource, count_corpus
+from structinit_core.recipes.counting import CountSource, count_corpus
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "fixtures"

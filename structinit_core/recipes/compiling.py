@@ -29,17 +29,11 @@ from structinit_core.initializers.closed_form import (
     scored_pairs,
 )
 from structinit_core.linalg import resolve_device
-from structinit_core.model import check_config
 from structinit_core.progress import Progress, Silent
+from structinit_core.recipes.count_plan import plan_counting
 from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_corpus
-from structinit_core.recipes.forecast import (
-    SOLVE_BYTES_PER_BIGRAM,
-    Plan,
-    plan_closed_form,
-    plan_counting,
-)
 from structinit_core.recipes.record import Recorder
-from structinit_core.recipes.verdict import compile_report, score
+from structinit_core.recipes.solve_plan import SOLVE_BYTES_PER_BIGRAM, Plan, plan_closed_form
 
 CHECKPOINT_KIND = "checkpoint"
 CHECKPOINT_VERSION = 1
@@ -131,6 +125,9 @@ def closed_form(
         if is_up_to_date(output, recipe):
             return False
         record.stage("checking the config")
+        # transformers takes seconds to import: a run that has ended by now does not pay them.
+        from structinit_core.model import check_config
+
         check_config(read_config(job.config))
         with staged(output, recipe) as work, scratch(output) as temporary:
             counts = job.counts or temporary / "counts"
@@ -143,6 +140,8 @@ def closed_form(
 def _compile_into(
     job: ClosedFormJob, forecast: Plan, counts: Counts, work: Path, record: Recorder
 ) -> None:
+    from structinit_core.recipes.verdict import compile_report, score
+
     blueprint = make_blueprint(read_config(job.config))
     _refuse_vocabulary(counts.vocabulary, blueprint)
     _check_sizes(forecast, counts, job.memory_bytes, record)

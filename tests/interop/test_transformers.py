@@ -10,7 +10,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from structinit_core.recipes import ClosedFormJob, closed_form
+from structinit_core.recipes.compiling import ClosedFormJob, closed_form
 
 
 @pytest.fixture(scope="module")

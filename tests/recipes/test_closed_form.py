@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError, LimitError, NumericalError, UsageError
-from structinit_core.recipes import ClosedFormJob, CountSource, closed_form, plan
+from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
+from structinit_core.recipes.counting import CountSource
 
 FILES = {
     "config.json",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from structinit_core.recipes import plan_counting
+from structinit_core.recipes.count_plan import plan_counting
 
 
 @pytest.mark.parametrize(

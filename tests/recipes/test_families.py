@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError
-from structinit_core.recipes import ClosedFormJob, closed_form
+from structinit_core.recipes.compiling import ClosedFormJob, closed_form
 
 SIZES = {
     "vocab_size": 512,

@@ -62,10 +62,13 @@ def closed_form(
     Example: initctl closed-form --config config.json --corpus book.txt.gz
     --train-tokenizer 2048 -o out/
     """
-    from structinit_core import recipes
     from structinit_core.corpus import Border
     from structinit_core.diagnose import Report
     from structinit_core.errors import UsageError
+    from structinit_core.recipes.compiling import ClosedFormJob
+    from structinit_core.recipes.compiling import closed_form as compile_into
+    from structinit_core.recipes.compiling import plan as forecast
+    from structinit_core.recipes.counting import CountSource
 
     ignored = o.given(context, *_OF_TEXT) if counts is not None else []
     if ignored:
@@ -74,7 +77,7 @@ def closed_form(
     with text_paths([*(corpus or []), *(more or [])]) as paths:
         source = None
         if paths or counts is None:
-            source = recipes.CountSource(
+            source = CountSource(
                 texts=paths,
                 tokenizer=tokenizer,
                 train_vocabulary=train_tokenizer,
@@ -84,13 +87,13 @@ def closed_form(
                 text_field=text_field,
                 seed=seed,
             )
-        job = recipes.ClosedFormJob(config, source, counts, seed, device, memory, max_shard_size)
+        job = ClosedFormJob(config, source, counts, seed, device, memory, max_shard_size)
         if plan:
-            print_json(recipes.plan(job).model_dump(mode="json"))
+            print_json(forecast(job).model_dump(mode="json"))
             return
         refuse_page(html, [output, *job.paths()])
         with progress.running():
-            made = recipes.closed_form(job, output, force=force, progress=progress)
+            made = compile_into(job, output, force=force, progress=progress)
     report = Report.model_validate_json((output / "report.json").read_text(encoding="utf-8"))
     run = output / "run.json"
     seconds = _json.loads(run.read_text(encoding="utf-8"))["seconds"] if run.is_file() else {}

@@ -37,7 +37,8 @@ def cooc(
     Example: initctl cooc book.txt.gz --train-tokenizer 2048 -o counts/
     """
     from structinit_core.corpus import Border
-    from structinit_core.recipes import CountSource, count_corpus, plan_counting
+    from structinit_core.recipes.count_plan import plan_counting
+    from structinit_core.recipes.counting import CountSource, count_corpus
 
     progress = TerminalProgress(quiet)
     with text_paths(texts) as paths, progress.running():

@@ -47,7 +47,7 @@ def diagnose(
     Example: initctl diagnose out/ --counts counts/ --text valid.txt
     """
     from structinit_core.corpus import Border
-    from structinit_core.recipes import DiagnoseJob, diagnose_checkpoint
+    from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
 
     progress = TerminalProgress(quiet)
     with text_paths(text or []) as paths, progress.running():

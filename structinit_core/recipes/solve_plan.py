@@ -1,33 +1,17 @@
-"""``--plan``: sizes, memory and disk of a run, before anything is computed."""
+"""``closed-form --plan``: sizes, memory and disk of a compilation, before it begins."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from structinit_core.blueprint import Blueprint
-from structinit_core.errors import InputError
 from structinit_core.initializers.closed_form import REFIT_STEPS, divide
+from structinit_core.recipes.count_plan import CountPlan
 
 _LIBRARIES_BYTES = 700 << 20
 """Resident size of the imported libraries."""
-_BYTES_PER_TOKEN = 4
-_PACKED_RATIOS = {".gz": 3, ".zst": 4, ".parquet": 3}
-"""Text bytes per file byte, by the end of the name."""
 SOLVE_BYTES_PER_BIGRAM = 128
 """Log-ratio, scaled copy and transpose, target table and transpose, at their peak."""
-
-
-class CountPlan(BaseModel):
-    """The forecast of a count: estimates from file sizes, and the bound that was given."""
-
-    model_config = ConfigDict(frozen=True)
-    text_bytes: int
-    estimated_tokens: int
-    disk_bytes: int
-    memory_bytes: int
 
 
 class Plan(BaseModel):
@@ -53,23 +37,6 @@ class Plan(BaseModel):
     refit_multiply_adds: int
     fits: bool
     counting: CountPlan | None
-
-
-def plan_counting(texts: Sequence[Path], offsets: int, memory_bytes: int) -> CountPlan:
-    """What counting ``texts`` will take, from their sizes alone.
-
-    Disk: a distinct bigram per token and offset, a distinct trigram per token, and the token
-    stream while it is counted; real corpora repeat themselves and need less.
-    """
-    sizes = [_size(path) * _PACKED_RATIOS.get(path.suffix.lower(), 1) for path in texts]
-    tokens = sum(sizes) // _BYTES_PER_TOKEN
-    counting = min(memory_bytes, 64 * tokens + (64 << 20))
-    return CountPlan(
-        text_bytes=sum(sizes),
-        estimated_tokens=tokens,
-        disk_bytes=tokens * (8 * offsets + 12 + 4),
-        memory_bytes=_LIBRARIES_BYTES // 2 + counting,
-    )
 
 
 def plan_closed_form(blueprint: Blueprint, counting: CountPlan | None, memory_bytes: int) -> Plan:
@@ -106,10 +73,3 @@ def plan_closed_form(blueprint: Blueprint, counting: CountPlan | None, memory_by
         fits=solve <= memory_bytes,
         counting=counting,
     )
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error

@@ -1,0 +1,50 @@
+"""``cooc --plan``: what a count will take, before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from structinit_core.errors import InputError
+
+_LIBRARIES_BYTES = 350 << 20
+"""Resident size of the imported libraries."""
+_BYTES_PER_TOKEN = 4
+_PACKED_RATIOS = {".gz": 3, ".zst": 4, ".parquet": 3}
+"""Text bytes per file byte, by the end of the name."""
+
+
+class CountPlan(BaseModel):
+    """The forecast of a count: estimates from file sizes, and the bound that was given."""
+
+    model_config = ConfigDict(frozen=True)
+    text_bytes: int
+    estimated_tokens: int
+    disk_bytes: int
+    memory_bytes: int
+
+
+def plan_counting(texts: Sequence[Path], offsets: int, memory_bytes: int) -> CountPlan:
+    """What counting ``texts`` will take, from their sizes alone.
+
+    Disk: a distinct bigram per token and offset, a distinct trigram per token, and the token
+    stream while it is counted; real corpora repeat themselves and need less.
+    """
+    sizes = [_size(path) * _PACKED_RATIOS.get(path.suffix.lower(), 1) for path in texts]
+    tokens = sum(sizes) // _BYTES_PER_TOKEN
+    counting = min(memory_bytes, 64 * tokens + (64 << 20))
+    return CountPlan(
+        text_bytes=sum(sizes),
+        estimated_tokens=tokens,
+        disk_bytes=tokens * (8 * offsets + 12 + 4),
+        memory_bytes=_LIBRARIES_BYTES + counting,
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
