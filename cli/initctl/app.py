@@ -76,9 +76,9 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, hint: str | None, code: int) -> NoReturn:
-    sys.stderr.write(f"initctl: error: {printable(message)}\n")
-    if hint:
-        sys.stderr.write(f"initctl: hint: {printable(hint)}\n")
+    """One line: what is wrong and where, and after a semicolon what to do."""
+    line = f"{message}; {hint}" if hint else message
+    sys.stderr.write(f"initctl: error: {printable(line)}\n")
     sys.exit(code)
 
 

@@ -63,9 +63,16 @@ def _attention(
 
 
 def _head_rows(draw: np.random.Generator, blueprint: Blueprint, heads: int) -> NDArray[np.float64]:
-    """Orthonormal rows for each head: float64 (heads, head width, d)."""
+    """Rows of about unit length for each head: float64 (heads, head width, d).
+
+    Orthonormal, unless a head is wider than the stream.
+    """
     blocks = draw.standard_normal((heads, blueprint.width, blueprint.head_width))
-    rows: NDArray[np.float64] = np.linalg.qr(blocks)[0].transpose(0, 2, 1)
+    if blueprint.head_width > blueprint.width:
+        blocks /= np.sqrt(blueprint.width)
+    else:
+        blocks = np.linalg.qr(blocks)[0]
+    rows: NDArray[np.float64] = blocks.transpose(0, 2, 1)
     return rows
 
 

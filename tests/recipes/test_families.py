@@ -28,6 +28,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "mistral": {"model_type": "mistral", "num_key_value_heads": 2},
     "qwen2": {"model_type": "qwen2", "num_key_value_heads": 2},
     "qwen3": {"model_type": "qwen3", "num_key_value_heads": 2, "head_dim": 16},
+    "qwen3, heads wider than the stream": {"model_type": "qwen3", "num_key_value_heads": 2},
     "gpt_neox": {"model_type": "gpt_neox"},
 }
 
