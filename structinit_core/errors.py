@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""System errors of a full disk, a quota, or a file that may not grow."""
+
 
 class StructinitError(Exception):
     """An expected failure: one line saying what is wrong, where, and what to do.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -15,7 +14,7 @@ from initctl.commands.closed_form import closed_form
 from initctl.commands.cooc import cooc
 from initctl.commands.diagnose import diagnose
 from structinit_core import __version__
-from structinit_core.errors import StructinitError
+from structinit_core.errors import NO_SPACE, StructinitError
 from structinit_core.printable import printable
 
 app = typer.Typer(
@@ -62,9 +61,8 @@ def main() -> NoReturn:
     except StructinitError as error:
         _fail(str(error), error.hint, error.exit_code)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}", None, 6 if full else 3)
+        _fail(f"{where}{error.strerror or error}", None, 6 if error.errno in NO_SPACE else 3)
     except SystemExit as stop:
         if stop.code in _INTERRUPTED:
             # Everything is cleaned up. A library's thread may still be at work; it would hold

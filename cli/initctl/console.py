@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from structinit_core.printable import printable
+from structinit_core.printable import printable, shown
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -139,8 +139,4 @@ def show_report(console: Console, report: Report, seconds: dict[str, float] | No
 
 
 def _number(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"
-    return safe(f"{value:,}" if isinstance(value, int) else str(value))
+    return "-" if value is None else safe(shown(value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import shutil
@@ -22,14 +21,13 @@ from structinit_core.artifact.manifest import (
     read_manifest,
 )
 from structinit_core.errors import (
+    NO_SPACE,
     IncompatibleError,
     InputError,
     LimitError,
     LockedError,
     UsageError,
 )
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -138,7 +136,7 @@ def staged(output: Path, recipe: Recipe) -> Iterator[Path]:
         try:
             yield work
         except OSError as error:
-            if error.errno in _FULL:
+            if error.errno in NO_SPACE:
                 raise LimitError(
                     "the disk is full, or a file may not grow so large", where=str(output)
                 ) from error
@@ -160,7 +158,7 @@ def _writing(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in NO_SPACE:
             raise LimitError(
                 "the disk is full, or a file may not grow so large", where=str(output)
             ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from structinit_core.printable import printable
+from structinit_core.printable import printable, shown
 
 _LONGEST = 120
 
@@ -25,12 +25,8 @@ def escaped(text: str, longest: int = _LONGEST) -> str:
 
 
 def number(value: float | int | str | None) -> str:
-    """A value as it is shown, escaped: four decimals where they say something."""
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else escaped(value)
+    """A value as tables show it, escaped; a dash where there is none."""
+    return "–" if value is None else escaped(shown(value))
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Row]) -> str:

@@ -28,7 +28,7 @@ from structinit_core.initializers.closed_form import (
     refuse_unsupported,
     scored_pairs,
 )
-from structinit_core.linalg import resolve_device
+from structinit_core.linalg import Device, resolve_device
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.count_plan import plan_counting
 from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_corpus
@@ -116,7 +116,7 @@ def closed_form(
     forecast = plan(job)
     if not forecast.fits:
         raise _too_large(forecast.solve_bytes, job.memory_bytes)
-    resolve_device(job.device, forecast.refit_multiply_adds)
+    device, _ = resolve_device(job.device, forecast.refit_multiply_adds)
     refuse_overlap(output, job.paths())
     with locked(output):
         refuse_foreign(output, CHECKPOINT_KIND, force)
@@ -133,12 +133,17 @@ def closed_form(
             counts = job.counts or temporary / "counts"
             if job.source is not None:
                 count_corpus(job.source, counts, memory_bytes=job.memory_bytes, progress=record)
-            _compile_into(job, forecast, open_counts(counts), work, record)
+            _compile_into(job, forecast, open_counts(counts), work, device, record)
     return True
 
 
 def _compile_into(
-    job: ClosedFormJob, forecast: Plan, counts: Counts, work: Path, record: Recorder
+    job: ClosedFormJob,
+    forecast: Plan,
+    counts: Counts,
+    work: Path,
+    device: Device,
+    record: Recorder,
 ) -> None:
     from structinit_core.recipes.verdict import compile_report, score
 
@@ -151,7 +156,6 @@ def _compile_into(
     windows = spread(windows, _scored_tokens(blueprint))
     if len(windows) == 0:
         record.warn("no held-out text: the count table judges the stages, no loss is reported")
-    device, _ = resolve_device(job.device, forecast.refit_multiply_adds)
     compiled = compile_bigram(
         model,
         scored_pairs(counts.held_out, windows, counts.vocabulary),
