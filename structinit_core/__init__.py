@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from structinit_core.diagnose import Report, report_page
     from structinit_core.errors import StructinitError
     from structinit_core.progress import Progress
+    from structinit_core.race import RaceJob, RaceProtocol, RaceResult, parse_arms, race_starts
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
@@ -32,6 +33,9 @@ _HOMES = {
     "KneserNey": "cooc",
     "Plan": "recipes.solve_plan",
     "Progress": "progress",
+    "RaceJob": "race",
+    "RaceProtocol": "race",
+    "RaceResult": "race",
     "Report": "diagnose",
     "StructinitError": "errors",
     "closed_form": "recipes.compiling",
@@ -39,7 +43,9 @@ _HOMES = {
     "diagnose_checkpoint": "recipes.diagnosing",
     "make_blueprint": "blueprint",
     "open_counts": "cooc",
+    "parse_arms": "race",
     "plan": "recipes.compiling",
+    "race_starts": "race",
     "read_config": "blueprint",
     "read_tensors": "checkpoint",
     "report_page": "diagnose",
@@ -53,6 +59,9 @@ __all__ = [
     "KneserNey",
     "Plan",
     "Progress",
+    "RaceJob",
+    "RaceProtocol",
+    "RaceResult",
     "Report",
     "StructinitError",
     "closed_form",
@@ -60,7 +69,9 @@ __all__ = [
     "diagnose_checkpoint",
     "make_blueprint",
     "open_counts",
+    "parse_arms",
     "plan",
+    "race_starts",
     "read_config",
     "read_tensors",
     "report_page",

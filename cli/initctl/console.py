@@ -35,7 +35,7 @@ class TerminalProgress:
     @contextmanager
     def running(self) -> Iterator[TerminalProgress]:
         """Draw until the end of the block; the bar is wiped on every exit."""
-        if self._quiet or not self.console.is_terminal:
+        if not self.draws:
             yield self
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -45,6 +45,11 @@ class TerminalProgress:
         with Progress(*columns, console=self.console, transient=True) as self._bar:
             yield self
         self._bar = None
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything but warnings is shown: on a terminal, unless quiet."""
+        return not self._quiet and self.console.is_terminal
 
     def stage(self, name: str, total: int | None = None) -> None:
         """Show a new stage."""
@@ -65,12 +70,12 @@ class TerminalProgress:
 
     def note(self, message: str) -> None:
         """Write a line on a terminal, unless quiet."""
-        if not self._quiet and self.console.is_terminal:
+        if self.draws:
             self.console.print(f"initctl: {safe(message)}", soft_wrap=True)
 
     def report(self, report: Report, seconds: dict[str, float] | None = None) -> None:
         """Show a report as tables, on a terminal only."""
-        if not self._quiet and self.console.is_terminal:
+        if self.draws:
             show_report(self.console, report, seconds)
 
 

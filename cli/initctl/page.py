@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,17 +36,10 @@ def refuse_page(page: Path | None, kept: Iterable[Path]) -> None:
 
 
 def write_page(page: Path | None, report: Report, seconds: dict[str, float]) -> None:
-    """Write the page of ``report`` by renaming a temporary sibling; a link keeps its place."""
+    """Publish the page of ``report`` at ``page``, where one is asked for."""
     if page is None:
         return
+    from structinit_core.artifact import publish_text
     from structinit_core.diagnose import report_page
 
-    target = page.resolve()
-    unfinished = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with unfinished.open("x", encoding="utf-8") as out:
-            out.write(report_page(report, seconds))
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    publish_text(page, report_page(report, seconds))

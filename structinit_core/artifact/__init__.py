@@ -7,7 +7,8 @@ from structinit_core.artifact.arrays import (
     load_csr,
     save_array,
 )
-from structinit_core.artifact.digest import canonical_json, pretty_json, text_digest
+from structinit_core.artifact.digest import canonical_json, file_digest, pretty_json, text_digest
+from structinit_core.artifact.files import publish_text
 from structinit_core.artifact.manifest import (
     MANIFEST,
     FileEntry,
@@ -35,6 +36,7 @@ __all__ = [
     "Manifest",
     "Recipe",
     "canonical_json",
+    "file_digest",
     "file_input",
     "index_dtype",
     "is_up_to_date",
@@ -43,6 +45,7 @@ __all__ = [
     "locked",
     "open_artifact",
     "pretty_json",
+    "publish_text",
     "read_manifest",
     "refuse_foreign",
     "refuse_overlap",

@@ -1,8 +1,24 @@
-"""The one style sheet of the page: light and dark, wide and narrow."""
+"""The one style sheet of the pages: light and dark, wide and narrow."""
 
 from __future__ import annotations
 
-STYLE = """
+PALETTE = ("#59616b", "#0072b2", "#d55e00", "#00835f", "#aa3377", "#806600")
+"""Colours of lines on a light page, told apart by colour-blind readers too (Okabe and Ito)."""
+_DARK = ("#b8c0ca", "#56b4e9", "#ff9050", "#2fcf9f", "#e693c4", "#f0e442")
+DASHES = ((), (8, 4), (2, 3), (12, 3, 2, 3), (5, 2))
+"""Dashes of lines; their number has no divisor in common with that of the colours."""
+
+
+def _colours(palette: tuple[str, ...]) -> str:
+    return " ".join(f"--c{i}: {colour};" for i, colour in enumerate(palette))
+
+
+_LOOKS = "\n".join(
+    [f".c{i} {{ --hue: var(--c{i}); }}" for i in range(len(PALETTE))]
+    + [f".d{i} {{ stroke-dasharray: {' '.join(map(str, d))}; }}" for i, d in enumerate(DASHES) if d]
+)
+
+_SHEET = """
 :root { color-scheme: light dark; --page: #fff; --ink: #1b1e22; --soft: #59616b;
   --line: #d5d9de; --bar: #7f8a99; --mark: #1d5fbf; --bad: #b3261e; --warn: #8a5a00; }
 @media (prefers-color-scheme: dark) { :root { --page: #16181b; --ink: #e6e8eb; --soft: #a3abb5;
@@ -36,4 +52,21 @@ th, td { padding: .3rem .75rem; text-align: right; white-space: nowrap;
 thead th { border-top: 0; color: var(--soft); font-weight: 600; }
 th:first-child { text-align: left; } tbody th { font-weight: 400; }
 .fail { color: var(--bad); font-weight: 600; } .warn { color: var(--warn); font-weight: 600; }
+.lines { height: 372px; padding: 8px 26px 44px 40px; }
+.lines text { fill: var(--soft); font-size: 12px; }
+.lines .end { fill: var(--hue); font-weight: 600; font-size: 13px; }
+.lines polyline, .key line { stroke: var(--hue); stroke-width: 2; }
+.lines polyline { vector-effect: non-scaling-stroke; } .lines circle { fill: var(--hue); }
+.band { fill: var(--hue); fill-opacity: .18; }
+.level { stroke: var(--soft); stroke-dasharray: 3 4; }
+.legend { list-style: none; margin: .25rem 0 0; padding: 0; font-size: .875rem;
+  display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; }
+.legend li { display: flex; align-items: center; gap: .5rem; min-width: 0; }
+.key { width: 2.25rem; height: 10px; flex: none; }
 """
+
+STYLE = (
+    _SHEET
+    + f":root {{ {_colours(PALETTE)} }}\n"
+    + f"@media (prefers-color-scheme: dark) {{ :root {{ {_colours(_DARK)} }} }}\n{_LOOKS}\n"
+)

@@ -1,6 +1,15 @@
-"""The real transformers model: strict loading, step-0 loss."""
+"""The real transformers model: strict loading, its own start, step-0 loss."""
 
+from structinit_core.model.default import default_tensors
+from structinit_core.model.effective import effective_config
 from structinit_core.model.load import check_config, load_model
-from structinit_core.model.loss import forward_loss
+from structinit_core.model.loss import forward_loss, token_losses
 
-__all__ = ["check_config", "forward_loss", "load_model"]
+__all__ = [
+    "check_config",
+    "default_tensors",
+    "effective_config",
+    "forward_loss",
+    "load_model",
+    "token_losses",
+]

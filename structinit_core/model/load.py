@@ -21,11 +21,13 @@ def check_config(config: dict[str, Any]) -> None:
     """
     family = str(config.get("model_type"))
     fields = {key: value for key, value in config.items() if key != "model_type"}
-    with _quiet():
+    with quiet():
         try:
             transformers.AutoConfig.for_model(family, **fields)
         except Exception as error:  # each validator of transformers raises a class of its own
-            raise IncompatibleError(f"config: transformers refuses it ({_first(error)})") from error
+            raise IncompatibleError(
+                f"config: transformers refuses it ({first_line(error)})"
+            ) from error
 
 
 def load_model(directory: Path, device: torch.device) -> torch.nn.Module:
@@ -37,7 +39,7 @@ def load_model(directory: Path, device: torch.device) -> torch.nn.Module:
         IncompatibleError: transformers cannot build it, or weights are missing, unexpected
             or of another shape.
     """
-    with _quiet():
+    with quiet():
         try:
             model, info = transformers.AutoModelForCausalLM.from_pretrained(
                 str(directory),
@@ -49,7 +51,7 @@ def load_model(directory: Path, device: torch.device) -> torch.nn.Module:
             )
         except Exception as error:  # as above, and whatever a hostile config makes it raise
             raise IncompatibleError(
-                f"transformers cannot load it ({_first(error)})", where=str(directory)
+                f"transformers cannot load it ({first_line(error)})", where=str(directory)
             ) from error
     _refuse_incomplete(info, directory)
     loaded: torch.nn.Module = model.eval().to(device)
@@ -57,7 +59,7 @@ def load_model(directory: Path, device: torch.device) -> torch.nn.Module:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers from writing to the terminal; its settings come back afterwards."""
     log = transformers.logging
     verbosity, bars = log.get_verbosity(), log.is_progress_bar_enabled()
@@ -71,7 +73,8 @@ def _quiet() -> Iterator[None]:
             log.enable_progress_bar()
 
 
-def _first(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of the reason that transformers gives, at most 200 characters."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0].strip()[:200] if lines else type(error).__name__
 

@@ -14,6 +14,7 @@ from structinit_core.errors import IncompatibleError, InputError, NumericalError
 from structinit_core.progress import Progress
 
 _LOGIT_ELEMENTS = 1 << 24
+_UNSCORED = -100
 
 
 def forward_loss(
@@ -23,16 +24,34 @@ def forward_loss(
     windows: NDArray[np.int64],
     progress: Progress,
 ) -> float:
-    """Mean negative log-likelihood in nats of the windows' scored tokens, summed in float64.
+    """Mean of :func:`token_losses`, summed in float64.
+
+    Raises:
+        NumericalError: the loss is not finite; and as there.
+    """
+    losses = token_losses(model, vocabulary, stream, windows, progress)
+    mean = float(losses.mean(dtype=np.float64))
+    if not math.isfinite(mean):
+        raise NumericalError("the model's loss is not finite")
+    return mean
+
+
+def token_losses(
+    model: torch.nn.Module,
+    vocabulary: int,
+    stream: TokenStream,
+    windows: NDArray[np.int64],
+    progress: Progress,
+) -> NDArray[np.float32]:
+    """Negative log-likelihood in nats of each scored token, in the order of their positions.
 
     ``vocabulary`` is the model's number of logits. Windows of a batch are padded on the
-    right, which a causal model does not see. Memory: blocks of at most 2²⁴ logits.
-    Deterministic for a fixed device and thread count.
+    right, which a causal model does not see. Memory: blocks of at most 2²⁴ logits, and 4
+    bytes a scored token. Deterministic for a fixed device and thread count.
 
     Raises:
         InputError: no scored token.
         IncompatibleError: a token the model has no row for.
-        NumericalError: the loss is not finite.
     """
     if len(windows) == 0:
         raise InputError("the text holds no document of two tokens to score")
@@ -43,39 +62,38 @@ def forward_loss(
     device = next(model.parameters()).device
     longest = int((windows[:, 1] - windows[:, 0]).max())
     batch = max(1, _LOGIT_ELEMENTS // (longest * vocabulary))
-    total, scored = 0.0, 0
+    losses = []
     for low in range(0, len(windows), batch):
         ids, targets = _batch(stream, windows[low : low + batch])
-        total += _batch_loss(model, ids.to(device), targets.to(device), vocabulary)
-        scored += int((targets != -100).sum())
+        losses += _batch_losses(model, ids.to(device), targets.to(device), vocabulary)
         progress.advance(len(ids))
-    mean = total / scored
-    if not math.isfinite(mean):
-        raise NumericalError("the model's loss is not finite")
-    return mean
+    return np.concatenate(losses)
 
 
-def _batch_loss(model: Any, ids: torch.Tensor, targets: torch.Tensor, vocabulary: int) -> float:
-    """Summed loss of one batch; the head is applied to a few positions at a time."""
-    total = 0.0
+def _batch_losses(
+    model: Any, ids: torch.Tensor, targets: torch.Tensor, vocabulary: int
+) -> list[NDArray[np.float32]]:
+    """Losses of one batch; the head is applied to a few positions at a time."""
+    losses = []
     with torch.inference_mode():
         hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
         head = model.get_output_embeddings()
+        wanted = targets.flatten()
+        states = hidden.flatten(0, 1)[wanted != _UNSCORED]
+        wanted = wanted[wanted != _UNSCORED]
         rows = max(1, _LOGIT_ELEMENTS // vocabulary)
-        blocks = (torch.split(flat, rows) for flat in (hidden.flatten(0, 1), targets.flatten()))
-        for states, wanted in zip(*blocks, strict=True):
-            losses = torch.nn.functional.cross_entropy(
-                head(states).float(), wanted, ignore_index=-100, reduction="none"
-            )
-            total += float(losses.double().sum())
-    return total
+        for block, target in zip(torch.split(states, rows), torch.split(wanted, rows), strict=True):
+            logits = head(block).float()
+            loss = torch.nn.functional.cross_entropy(logits, target, reduction="none")
+            losses.append(loss.cpu().numpy())
+    return losses
 
 
 def _batch(stream: TokenStream, windows: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids (n, T) padded with 0, and next-token targets (n, T−1) padded with −100."""
     longest = int((windows[:, 1] - windows[:, 0]).max())
     ids = np.zeros((len(windows), longest), np.int64)
-    targets = np.full((len(windows), longest - 1), -100, np.int64)
+    targets = np.full((len(windows), longest - 1), _UNSCORED, np.int64)
     for row, (start, stop) in enumerate(windows.tolist()):
         ids[row, : stop - start] = stream.ids[start:stop]
         targets[row, : stop - start - 1] = stream.ids[start + 1 : stop]

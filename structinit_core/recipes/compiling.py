@@ -28,7 +28,7 @@ from structinit_core.initializers.closed_form import (
     refuse_unsupported,
     scored_pairs,
 )
-from structinit_core.linalg import Device, resolve_device
+from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.count_plan import plan_counting
 from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_corpus
@@ -37,6 +37,8 @@ from structinit_core.recipes.solve_plan import SOLVE_BYTES_PER_BIGRAM, Plan, pla
 
 CHECKPOINT_KIND = "checkpoint"
 CHECKPOINT_VERSION = 1
+SCORING = "scoring the checkpoint"
+"""The stage that proves the checkpoint; making it has ended by then."""
 _SCORED_TOKENS = 1 << 17
 _SCORING_FLOATS = 3 * 10**12
 
@@ -116,7 +118,7 @@ def closed_form(
     forecast = plan(job)
     if not forecast.fits:
         raise _too_large(forecast.solve_bytes, job.memory_bytes)
-    device, _ = resolve_device(job.device, forecast.refit_multiply_adds)
+    resolve_device(job.device, forecast.refit_multiply_adds)
     refuse_overlap(output, job.paths())
     with locked(output):
         refuse_foreign(output, CHECKPOINT_KIND, force)
@@ -130,58 +132,60 @@ def closed_form(
 
         check_config(read_config(job.config))
         with staged(output, recipe) as work, scratch(output) as temporary:
-            counts = job.counts or temporary / "counts"
+            directory = job.counts or temporary / "counts"
             if job.source is not None:
-                count_corpus(job.source, counts, memory_bytes=job.memory_bytes, progress=record)
-            _compile_into(job, forecast, open_counts(counts), work, device, record)
+                count_corpus(job.source, directory, memory_bytes=job.memory_bytes, progress=record)
+            stages = compile_counts(job, open_counts(directory), work, record)
+            record.write(work, stages)
     return True
 
 
-def _compile_into(
-    job: ClosedFormJob,
-    forecast: Plan,
-    counts: Counts,
-    work: Path,
-    device: Device,
-    record: Recorder,
-) -> None:
+def compile_counts(
+    job: ClosedFormJob, counts: Counts, work: Path, progress: Progress
+) -> dict[str, float]:
+    """Write the checkpoint of ``job`` from open ``counts`` into ``work``, without publishing it.
+
+    Returns the seconds of each stage of the compilation. Errors as in :func:`closed_form`.
+    """
     from structinit_core.recipes.verdict import compile_report, score
 
+    forecast = plan(job)
+    device, _ = resolve_device(job.device, forecast.refit_multiply_adds)
     blueprint = make_blueprint(read_config(job.config))
     _refuse_vocabulary(counts.vocabulary, blueprint)
-    _check_sizes(forecast, counts, job.memory_bytes, record)
-    record.stage("smoothing")
+    _check_sizes(forecast, counts, job.memory_bytes, progress)
+    progress.stage("smoothing")
     model = KneserNey(counts)
     windows = cut_windows(counts.held_out_spans, blueprint.context)
     windows = spread(windows, _scored_tokens(blueprint))
     if len(windows) == 0:
-        record.warn("no held-out text: the count table judges the stages, no loss is reported")
+        progress.warn("no held-out text: the count table judges the stages, no loss is reported")
     compiled = compile_bigram(
         model,
         scored_pairs(counts.held_out, windows, counts.vocabulary),
         blueprint,
         seed=job.seed,
         device=device,
-        progress=record,
+        progress=progress,
     )
-    record.stage("writing", len(blueprint.tensors))
+    progress.stage("writing", len(blueprint.tensors))
     write_checkpoint(
         work,
         blueprint.tensors,
         compiled.tensors(blueprint, job.seed),
-        record,
+        progress,
         shard_bytes=job.shard_bytes,
     )
     (work / "tokenizer.json").write_text(counts.tokenizer_json, encoding="utf-8")
     frame = find_frame(load_tokenizer(work / "tokenizer.json"))
     write_directory(work, blueprint, counts.tokenizer_json, frame)
-    record.stage("scoring the checkpoint", len(windows) or None)
-    scores = score(work, compiled, blueprint, model, windows, device=device, progress=record)
+    progress.stage(SCORING, len(windows) or None)
+    scores = score(work, compiled, blueprint, model, windows, device=device, progress=progress)
     report = compile_report(compiled, blueprint, counts, scores)
     (work / "report.json").write_text(
         pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
     )
-    record.write(work, {stage.name: stage.seconds for stage in compiled.stages})
+    return {stage.name: stage.seconds for stage in compiled.stages}
 
 
 def _promised_vocabulary(source: CountSource) -> int:
@@ -198,10 +202,10 @@ def _refuse_vocabulary(tokens: int, blueprint: Blueprint) -> None:
         )
 
 
-def _check_sizes(forecast: Plan, counts: Counts, memory_bytes: int, record: Recorder) -> None:
+def _check_sizes(forecast: Plan, counts: Counts, memory_bytes: int, progress: Progress) -> None:
     rows, have = forecast.vocabulary, counts.vocabulary
     if rows - have > rows // 10:
-        record.warn(f"{rows - have} of {rows} vocabulary rows have no token and are padding")
+        progress.warn(f"{rows - have} of {rows} vocabulary rows have no token and are padding")
     guessed = forecast.counting.estimated_tokens if forecast.counting else 0
     bigrams = counts.offsets[0].nnz
     solve = forecast.solve_bytes + SOLVE_BYTES_PER_BIGRAM * (bigrams - min(rows**2, guessed))

@@ -38,12 +38,16 @@ class Recorder:
         """Pass the warning on."""
         self._progress.warn(message)
 
+    def seconds(self) -> dict[str, float]:
+        """Seconds by stage so far; the current stage is ended."""
+        self._close()
+        return dict(self._seconds)
+
     def write(self, directory: Path, compile_stages: dict[str, float] | None = None) -> None:
         """Write ``run.json``: seconds by stage, time, host, peak memory, library versions."""
-        self._close()
         record = {
             "schema": "structinit/run/1",
-            "seconds": {name: round(spent, 3) for name, spent in self._seconds.items()},
+            "seconds": {name: round(spent, 3) for name, spent in self.seconds().items()},
             "seconds_total": round(time.perf_counter() - self._began, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "host": platform.node(),

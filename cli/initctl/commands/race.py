@@ -1,0 +1,151 @@
+"""``initctl race``: what a start is worth, by training from it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from initctl import options as o
+from initctl.console import TerminalProgress, end_quietly_with_the_reader, print_json
+from initctl.texts import text_paths
+
+if TYPE_CHECKING:
+    from structinit_core.race.protocol import RaceProtocol
+
+
+class Preset(StrEnum):
+    """The library's presets by name."""
+
+    STANDARD = "standard"
+    SMOKE = "smoke"
+
+
+def race(
+    config: Annotated[
+        Path, typer.Option(metavar="CONFIG", help="Hugging Face config.json of the network.")
+    ],
+    corpus: Annotated[
+        list[Path], typer.Option(metavar="TRAIN", help=f"To count and train on. {o.TEXT_HELP}")
+    ],
+    valid: Annotated[list[Path], typer.Option(metavar="VALID", help="Other text, to score on.")],
+    output: o.Output,
+    arm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=START",
+            help="A start to race: a method, NAME=METHOD, or NAME=CHECKPOINT. Methods: default, "
+            "gpt2, xavier, xavier-zero-gain, zero-out, unigram-bias, mimetic, mimetic-positive, "
+            "closed-form, shuffled-closed-form, shuffled-unigram-bias.",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The arm that the others are compared with.",
+            show_default="the first",
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset, typer.Option(help="Steps, batch, rates, seeds and arms where not given.")
+    ] = Preset.STANDARD,
+    tokenizer: o.TokenizerFile = None,
+    train_tokenizer: o.TrainTokenizer = None,
+    documents: o.Border = o.Documents.BLANK,
+    text_field: o.TextField = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps of a run.")] = None,
+    batch_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of a step.")] = None,
+    eval_tokens: Annotated[
+        int | None, typer.Option(min=2, help="Held-out tokens behind every loss.")
+    ] = None,
+    rate: Annotated[
+        list[float] | None,
+        typer.Option(help="Learning rates of the sweep; it grows by factors of two."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each arm that count.")] = None,
+    warmup: Annotated[
+        float | None, typer.Option(min=0.0, max=0.99, help="Share of the steps to warm up.")
+    ] = None,
+    sweep_warmup: Annotated[
+        bool, typer.Option("--sweep-warmup", help="Try warm-ups of 0, 1 % and 10 %, too.")
+    ] = False,
+    budget_seconds: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Begin no run that would end later; run again to go on."),
+    ] = None,
+    seed: o.Seed = 0,
+    device: o.Device = "auto",
+    memory: o.Memory = "4G",  # type: ignore[assignment]
+    jobs: o.Jobs = None,
+    json: o.Json = False,
+    quiet: o.Quiet = False,
+    plan: o.PlanOnly = False,
+) -> None:
+    """Train one network from several starts and say, with intervals, what each is worth.
+
+    Finished runs are kept in OUT: the same command goes on where it was interrupted.
+
+    Example: initctl race --config config.json --corpus train.txt --valid valid.txt
+    --train-tokenizer 4096 --arm default --arm closed-form -o race/
+    """
+    from initctl.race_table import show_race
+    from structinit_core.corpus import Border
+    from structinit_core.race import RaceJob, RaceResult, forecast, parse_arms, race_starts
+    from structinit_core.race.protocol import PRESETS
+
+    named, arms = PRESETS[preset.value]
+    chosen = {
+        "steps": steps,
+        "batch_tokens": batch_tokens,
+        "eval_tokens": eval_tokens,
+        "rates": tuple(rate) if rate else None,
+        "seeds": seeds,
+        "warmup": warmup,
+        "warmups": (0.0, 0.01, 0.1) if sweep_warmup else None,
+        "seed": seed,
+    }
+    protocol = _changed(named, chosen)
+    progress = TerminalProgress(quiet)
+    with text_paths(corpus) as train_paths, text_paths(valid) as valid_paths:
+        job = RaceJob(
+            config=config,
+            corpus=train_paths,
+            valid=valid_paths,
+            arms=parse_arms(arm or arms),
+            protocol=protocol,
+            tokenizer=tokenizer,
+            train_vocabulary=train_tokenizer,
+            border=Border(documents.value),
+            text_field=text_field,
+            baseline=baseline,
+            budget_seconds=budget_seconds,
+            device=device,
+            memory_bytes=memory,
+        )
+        if plan:
+            print_json(forecast(job).model_dump(mode="json"))
+            return
+        if progress.draws and not (output / "race.json").exists():
+            progress.note(forecast(job).sentence())
+        with progress.running():
+            made = race_starts(job, output, progress)
+    text = (output / "race.json").read_text(encoding="utf-8")
+    result = RaceResult.model_validate_json(text)
+    if progress.draws:
+        show_race(progress.console, result)
+    if json:
+        content = result.model_dump(mode="json", by_alias=True)
+        print_json({"output": str(output), "up_to_date": not made, "report": content})
+        return
+    if not made:
+        progress.note(f"{output} is up to date")
+    end_quietly_with_the_reader()
+    typer.echo(str(output))
+
+
+def _changed(protocol: RaceProtocol, chosen: dict[str, Any]) -> RaceProtocol:
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return type(protocol).model_validate(protocol.model_dump() | given)

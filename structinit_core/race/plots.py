@@ -1,0 +1,158 @@
+"""The charts of a race as PNG files, for papers and slides; needs matplotlib."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from structinit_core.diagnose.style import DASHES, PALETTE
+from structinit_core.errors import MissingError
+from structinit_core.printable import printable
+from structinit_core.race.lines import (
+    Frame,
+    Level,
+    Line,
+    apart,
+    frame_of,
+    loss_levels,
+    loss_lines,
+    short,
+)
+from structinit_core.race.result import RaceResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.text import Text
+
+_SIZE = (8.0, 5.0)
+_DOTS = 150
+_SOFT, _GRID = PALETTE[0], "#d5d9de"
+_FONT = "DejaVu Sans"
+"""Comes with matplotlib, so the letters are the same everywhere."""
+_LONGEST = 48
+
+
+def write_plots(result: RaceResult, directory: Path) -> list[Path]:
+    """``loss-steps.png`` and ``loss-seconds.png`` in ``directory``, the same bytes each time.
+
+    The charts of :func:`race_page`, on white. One without a curve to draw is not written.
+
+    Raises:
+        MissingError: matplotlib is not installed.
+    """
+    levels = loss_levels(result)
+    uniform = result.references.uniform if result.references else None
+    written = []
+    for name, unit in (("steps", "steps"), ("seconds", "seconds, the start included")):
+        lines = loss_lines(result, seconds=name == "seconds")
+        if lines:
+            path = directory / f"loss-{name}.png"
+            _write(lines, levels, frame_of(lines, levels, uniform), unit, path)
+            written.append(path)
+    return written
+
+
+def _write(
+    lines: Sequence[Line], levels: Sequence[Level], frame: Frame, unit: str, path: Path
+) -> None:
+    """Draw, and rename a temporary sibling to ``path``."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingError(
+            "matplotlib is not installed", hint='pip install "structinit[plot]"'
+        ) from error
+    figure = Figure(figsize=_SIZE, dpi=_DOTS, facecolor="white", layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot(facecolor="white")
+    _axes(axes, frame, unit)
+    for level in levels:
+        axes.axhline(level.value, color=_SOFT, linewidth=1, linestyle=(0, (3, 4)), zorder=1)
+    _texts(axes, frame, levels)
+    handles = [_line(axes, frame, line) for line in lines]
+    gap = (frame.top - frame.bottom) / 28
+    ends = apart([line.ys[-1] for line in lines], gap, frame.top)
+    for line, end in zip(lines, ends, strict=True):
+        where = (frame.across(line.xs[-1]) + 0.008, end)
+        _plain(axes.text(*where, str(line.number), color=_colour(line), va="center", weight="bold"))
+    columns = 2 if len(lines) > 4 else 1
+    # The legend is made with numbers and named after: it hides names that begin with "_".
+    legend = axes.legend(handles, [str(line.number) for line in lines], ncols=columns, fontsize=9)
+    for text, line in zip(legend.get_texts(), lines, strict=True):
+        cut = f"  ▲ {max(line.ys):.2f}" if max(line.ys) > frame.top else ""
+        text.set_text(f"{line.number}  {_drawable(line.label)}{cut}")
+        _plain(text)
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with unfinished.open("xb") as out:
+            canvas.print_png(out, metadata={"Software": None})
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _axes(axes: Axes, frame: Frame, unit: str) -> None:
+    """Ends, ticks and titles; places across are the frame's shares of the width."""
+    places, heights = frame.places(), frame.heights()
+    axes.set_xlim(0, 1.03)
+    axes.set_ylim(frame.bottom, frame.top)
+    axes.set_xticks([frame.across(x) for x in places], [short(x) for x in places])
+    axes.set_yticks(heights, [f"{y:g}" for y in heights])
+    axes.grid(visible=True, axis="y", color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    _plain(axes.set_xlabel(unit))
+    _plain(axes.set_ylabel("held-out loss, nats per token"))
+    for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        _plain(text)
+
+
+def _line(axes: Axes, frame: Frame, line: Line) -> Any:
+    """The mean with its band, a dot at the start, a triangle where the top cuts it off."""
+    across, colour = [frame.across(x) for x in line.xs], _colour(line)
+    dashes = DASHES[(line.number - 1) % len(DASHES)]
+    style: Any = (0, tuple(d / 2 for d in dashes)) if dashes else "solid"
+    (drawn,) = axes.plot(across, line.ys, color=colour, linestyle=style, linewidth=1.8)
+    if line.low and line.high:
+        axes.fill_between(across, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
+    peak, at = max(zip(line.ys, across, strict=False))
+    if peak > frame.top:
+        axes.plot([at], [frame.top], "^", color=colour, markersize=7, clip_on=False)
+    else:
+        axes.plot(across[:1], line.ys[:1], "o", color=colour, markersize=4)
+    return drawn
+
+
+def _texts(axes: Axes, frame: Frame, levels: Sequence[Level]) -> None:
+    """Labels at the right, above their lines; below where another is right above."""
+    gap, last = (frame.top - frame.bottom) / 24, float("inf")
+    for level in levels:
+        above = last - level.value > 2 * gap
+        last = level.value
+        said = f"{level.name} {level.value:.3f}"
+        side = "bottom" if above else "top"
+        _plain(axes.text(0.995, level.value, said, ha="right", va=side, color=_SOFT, fontsize=8))
+
+
+def _colour(line: Line) -> str:
+    return PALETTE[(line.number - 1) % len(PALETTE)]
+
+
+def _plain(text: Text) -> None:
+    """No formulas between dollar signs, no TeX, whatever a user's settings are."""
+    text.set_parse_math(False)
+    text.set_usetex(False)
+    text.set_fontfamily(_FONT)
+
+
+def _drawable(text: str) -> str:
+    """Untrusted text in letters that the font has, cut in the middle."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    letters = get_font(findfont(FontProperties(family=_FONT))).get_charmap()
+    text = "".join(c if ord(c) in letters else "?" for c in printable(text))
+    half = _LONGEST // 2
+    return text if len(text) <= _LONGEST else f"{text[:half]}…{text[1 - half :]}"

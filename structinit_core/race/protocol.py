@@ -1,0 +1,116 @@
+"""The protocol every arm runs under, and the job that names it all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from structinit_core.corpus import Border
+from structinit_core.errors import UsageError
+from structinit_core.race.arms import Arm
+from structinit_core.recipes.counting import DEFAULT_MEMORY
+
+SHARES = (0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
+"""Parts of the budget after which the loss is always measured."""
+
+
+class RaceProtocol(BaseModel):
+    """What is the same in every arm; every field is part of a run's identity.
+
+    AdamW (β 0.9, 0.95) with decay on the matrices of the blocks only, gradients clipped at
+    norm 1, linear warm-up over ``warmup`` of the steps, cosine to a tenth, no dropout.
+    ``batch_tokens`` trained tokens a step in windows of the model's context; ``eval_tokens``
+    held-out tokens behind every loss.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    steps: int = Field(1000, ge=1)
+    batch_tokens: int = Field(1024, ge=1)
+    eval_tokens: int = Field(32768, ge=2)
+    warmup: float = Field(0.05, ge=0, lt=1)
+    weight_decay: float = Field(0.1, ge=0)
+    rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3)
+    warmups: tuple[float, ...] = ()
+    seeds: int = Field(3, ge=1, le=1000)
+    seed: int = Field(0, ge=0, lt=2**63)
+
+    @property
+    def evidence_seeds(self) -> tuple[int, ...]:
+        """Seeds of the runs that count; the sweep has the seed before them to itself."""
+        return tuple(range(self.seed + 1, self.seed + 1 + self.seeds))
+
+    def evaluated_steps(self) -> tuple[int, ...]:
+        """Steps after which the held-out loss is measured: dense early, each tenth later."""
+        decades = (m * 10**e for e in range(len(str(self.steps))) for m in (1, 1.5, 2, 3, 5, 7))
+        early = {round(step) for step in decades if step == round(step)}
+        shares = {round(share * self.steps) for share in SHARES}
+        tenths = {round(self.steps * tenth / 10) for tenth in range(11)}
+        return tuple(sorted(step for step in early | shares | tenths if step <= self.steps))
+
+
+PRESETS = {
+    "standard": (RaceProtocol(), ("default", "unigram-bias", "closed-form")),
+    "smoke": (
+        RaceProtocol(steps=30, batch_tokens=256, eval_tokens=2048, rates=(2e-3, 4e-3), seeds=2),
+        ("default", "closed-form"),
+    ),
+}
+"""Protocols by name, and the arms they run where none is named."""
+
+
+@dataclass(frozen=True)
+class RaceJob:
+    """One race: the network, the text, the arms and the protocol.
+
+    Exactly one of ``tokenizer`` and ``train_vocabulary`` is given. ``baseline`` names the arm
+    the others are compared with: the first, unless another is named.
+    """
+
+    config: Path
+    corpus: Sequence[Path]
+    valid: Sequence[Path]
+    arms: tuple[Arm, ...]
+    protocol: RaceProtocol = field(default_factory=RaceProtocol)
+    tokenizer: Path | None = None
+    train_vocabulary: int | None = None
+    border: Border = Border.BLANK
+    text_field: str | None = None
+    baseline: str | None = None
+    budget_seconds: float | None = None
+    device: str = "cpu"
+    memory_bytes: int = DEFAULT_MEMORY
+
+    def __post_init__(self) -> None:
+        if not self.arms:
+            raise UsageError("a race needs an arm")
+        if not self.corpus or not self.valid:
+            raise UsageError("a race needs text to train on and other text to score on")
+        if self.baseline is not None and self.baseline not in {arm.name for arm in self.arms}:
+            raise UsageError(f"the baseline {self.baseline!r} is no arm")
+        rates = self.protocol.rates
+        if not rates or any(not 0 < rate < 100 for rate in rates) or len(set(rates)) < len(rates):
+            raise UsageError("learning rates must be distinct numbers between 0 and 100")
+
+    @property
+    def compared_with(self) -> str:
+        """The baseline's name."""
+        return self.baseline or self.arms[0].name
+
+    @property
+    def expected_runs(self) -> int:
+        """Runs where each sweep grows by one rate; some grow by none, some by more."""
+        sweep = len(self.protocol.rates) + 1 + len(self.protocol.warmups)
+        return len(self.arms) * (sweep + self.protocol.seeds)
+
+    def multiply_adds(self, parameters: int) -> int:
+        """Work of one run: forward, and twice as much back."""
+        return 3 * parameters * self.protocol.batch_tokens * self.protocol.steps
+
+    def paths(self) -> list[Path]:
+        """Every file and directory read."""
+        read = [self.config, *self.corpus, *self.valid]
+        read += [self.tokenizer] if self.tokenizer else []
+        return read + [arm.path for arm in self.arms if arm.path]

@@ -1,0 +1,161 @@
+"""``race``: sweep every arm, then run each at its best setting on several seeds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from structinit_core.artifact import (
+    canonical_json,
+    locked,
+    pretty_json,
+    publish_text,
+    refuse_overlap,
+)
+from structinit_core.blueprint import Blueprint, read_config
+from structinit_core.errors import IncompatibleError
+from structinit_core.linalg import Device, resolve_device
+from structinit_core.progress import Progress, Silent
+from structinit_core.race.outcome import publish_result, references, result_of
+from structinit_core.race.protocol import RaceJob
+from structinit_core.race.runner import Entrant, Runner, entrants
+from structinit_core.race.starts import Start, refuse_checkpoint, refuse_job
+from structinit_core.race.store import run_key
+from structinit_core.race.sweep import Setting, best_setting
+from structinit_core.race.text import BatchOrder, RaceText, prepare_text
+from structinit_core.race.timing import median_step_seconds
+
+MARK = "protocol.json"
+_SCHEMA = "structinit/race-protocol/1"
+
+
+def race_starts(job: RaceJob, output: Path, progress: Progress | None = None) -> bool:
+    """Run the race into ``output``; ``False`` if every run was there already.
+
+    ``output`` holds ``race.json``, ``race.html``, the curves as PNG where matplotlib is
+    installed, ``protocol.json``, one JSON a finished run in ``runs/``, and the counts and
+    tokens. A run that is there is not run again: after an interruption the same call goes on,
+    and more arms or seeds add to what is there. However it ends, ``race.json`` says what the
+    finished runs say. Deterministic but for seconds, on one machine with fixed threads.
+
+    Raises:
+        LimitError: ``budget_seconds`` ended first. IncompatibleError: an arm that is another
+        network, or an ``output`` that is not a race. LockedError: it is being written. And
+        what the methods raise.
+    """
+    progress = progress or Silent()
+    blueprint = refuse_job(job)
+    device, reason = resolve_device(job.device, job.multiply_adds(blueprint.parameters))
+    refuse_overlap(output, job.paths())
+    with locked(output):
+        _refuse_foreign(output)
+        output.mkdir(exist_ok=True)
+        publish_text(output / MARK, pretty_json({"schema": _SCHEMA} | _described(job)))
+        text = prepare_text(job, blueprint.context, output, progress)
+        for arm in job.arms:
+            if arm.path is not None:
+                refuse_checkpoint(arm.path, job, text)
+        machine = {"device": str(device), "device_reason": reason}
+        return _run(job, blueprint, text, output, device, machine, progress)
+
+
+def _run(
+    job: RaceJob,
+    blueprint: Blueprint,
+    text: RaceText,
+    output: Path,
+    device: Device,
+    machine: dict[str, Any],
+    progress: Progress,
+) -> bool:
+    """All sweeps, the step times, then the evidence, seed by seed over all arms."""
+    progress.stage("scoring the references")
+    found = references(text)
+    runner = Runner(job, blueprint, text, output, device, progress)
+    field = entrants(job)
+    complete = False
+    try:
+        for entrant in field:
+            _sweep(job, runner, entrant, progress)
+        _time_steps(job, blueprint, text, runner, field, output, device, progress)
+        for seed in job.protocol.evidence_seeds:
+            for entrant in field:
+                if entrant.setting is not None:
+                    runner.record(entrant, entrant.setting, seed, "evidence")
+        complete = True
+    finally:
+        result = result_of(job, blueprint, text, field, found, machine, complete=complete)
+        publish_result(result, output, progress, pictures=complete)
+    shutil.rmtree(output / "starts", ignore_errors=True)
+    return runner.trained > 0
+
+
+def _sweep(job: RaceJob, runner: Runner, entrant: Entrant, progress: Progress) -> None:
+    protocol = job.protocol
+
+    def trial(setting: Setting) -> float:
+        return runner.record(entrant, setting, protocol.seed, "sweep").final_loss
+
+    entrant.setting = best_setting(protocol.rates, protocol.warmup, protocol.warmups, trial)
+    if entrant.setting is None:
+        progress.warn(f"arm {entrant.arm.name} diverged at every learning rate")
+
+
+def _time_steps(
+    job: RaceJob,
+    blueprint: Blueprint,
+    text: RaceText,
+    runner: Runner,
+    field: list[Entrant],
+    output: Path,
+    device: Device,
+    progress: Progress,
+) -> None:
+    """Median step seconds of every arm with a setting, measured once and kept."""
+    racing = [(entrant, entrant.setting) for entrant in field if entrant.setting is not None]
+    rates = sorted(([one.identity, setting.rate] for one, setting in racing), key=canonical_json)
+    key = run_key(runner.shared() | {"timed": rates})
+    note = output / "timing.json"
+    kept = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
+    if kept.get("key") != key:
+        protocol = job.protocol
+        starts: dict[str, tuple[Start, Setting]] = {}
+        for entrant, setting in racing:
+            with runner.start(entrant, protocol.seed, keep=True) as start:
+                starts[entrant.identity] = (start, setting)
+        order = BatchOrder(text.train, blueprint.context, protocol.batch_tokens, protocol.seed)
+        seconds = median_step_seconds(starts, blueprint, protocol, order, device, progress)
+        kept = {"key": key, "seconds": seconds}
+        publish_text(note, pretty_json(kept))
+    for entrant, _ in racing:
+        entrant.step_seconds = kept["seconds"].get(entrant.identity)
+
+
+def _described(job: RaceJob) -> dict[str, Any]:
+    """The job as JSON values: names of files, never their directories."""
+    return {
+        "config": read_config(job.config),
+        "corpus": [path.name for path in job.corpus],
+        "valid": [path.name for path in job.valid],
+        "arms": {arm.name: arm.source for arm in job.arms},
+        "baseline": job.compared_with,
+        "protocol": job.protocol.model_dump(mode="json"),
+    }
+
+
+def _refuse_foreign(output: Path) -> None:
+    """Refuse a directory that is no race: nothing in it is ever replaced."""
+    if output.is_symlink() or (output.exists() and not output.is_dir()):
+        raise IncompatibleError("exists and is not a directory", where=str(output))
+    if not output.exists() or not any(output.iterdir()):
+        return
+    try:
+        ours = json.loads((output / MARK).read_text(encoding="utf-8"))["schema"] == _SCHEMA
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise IncompatibleError(
+            "exists and is not a race", where=str(output), hint="name another output"
+        )

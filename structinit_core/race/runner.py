@@ -1,0 +1,195 @@
+"""Runs of one race: found on disk, or trained now and kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from structinit_core import __version__
+from structinit_core.artifact import pretty_json, publish_text
+from structinit_core.blueprint import Blueprint
+from structinit_core.errors import LimitError
+from structinit_core.linalg import Device
+from structinit_core.model import load_model
+from structinit_core.progress import Progress
+from structinit_core.race.arms import Arm
+from structinit_core.race.measure import Meter
+from structinit_core.race.protocol import RaceJob
+from structinit_core.race.record import Purpose, RunRecord
+from structinit_core.race.starts import Start, Starts, identity
+from structinit_core.race.store import RunStore, run_key
+from structinit_core.race.sweep import Setting
+from structinit_core.race.text import BatchOrder, RaceText
+from structinit_core.race.train import Trainer, run
+
+_TEMPORARY = ".start-"
+
+
+@dataclass
+class Entrant:
+    """One arm of a race in progress: its runs so far, and the setting its sweep chose."""
+
+    arm: Arm
+    identity: str
+    runs: list[RunRecord] = field(default_factory=list)
+    setting: Setting | None = None
+    step_seconds: float | None = None
+
+
+class Runner:
+    """Gives the record of any run of a race, training only where there is none yet.
+
+    ``trained`` counts the runs that were trained now.
+    """
+
+    def __init__(
+        self,
+        job: RaceJob,
+        blueprint: Blueprint,
+        text: RaceText,
+        output: Path,
+        device: Device,
+        progress: Progress,
+    ) -> None:
+        self._job, self._blueprint, self._text = job, blueprint, text
+        self._output, self._device, self._progress = output, device, progress
+        self._starts = Starts(job, blueprint, text)
+        self._store = RunStore(output / "runs")
+        self._meter = Meter(blueprint, text, job.protocol.seed)
+        self._began = time.perf_counter()
+        self._walls: list[float] = []
+        self._asked = 0
+        for unfinished in output.glob(f"{_TEMPORARY}*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    @property
+    def trained(self) -> int:
+        """How many runs were trained, not found."""
+        return len(self._walls)
+
+    def record(self, entrant: Entrant, setting: Setting, seed: int, purpose: Purpose) -> RunRecord:
+        """The record of one run, added to the entrant's.
+
+        Raises:
+            LimitError: the budget would end before a run that has to be trained.
+        """
+        self._asked += 1
+        key = run_key(
+            self.shared()
+            | {
+                "start": entrant.identity,
+                "rate": setting.rate,
+                "warmup": setting.warmup,
+                "seed": seed,
+                "purpose": purpose,
+            }
+        )
+        record = self._store.get(key)
+        if record is None:
+            self._within_budget()
+            began = time.perf_counter()
+            with self.start(entrant, seed, keep=purpose == "sweep") as start:
+                record = self._train(entrant.arm, start, setting, seed, purpose, key)
+            self._walls.append(time.perf_counter() - began)
+            self._store.put(record)
+        entrant.runs.append(record)
+        return record
+
+    @contextmanager
+    def start(self, entrant: Entrant, seed: int, keep: bool) -> Iterator[Start]:
+        """The start of an entrant; ``keep`` leaves it in ``starts/`` until the race is complete."""
+        name = run_key({"start": entrant.identity, "seed": seed})[:24]
+        kept = self._output / "starts" / name
+        note = kept / "start.json"
+        if note.is_file():
+            yield Start(kept, json.loads(note.read_text(encoding="utf-8"))["seconds"])
+            return
+        with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=self._output) as temporary:
+            work = Path(temporary) / "start"
+            work.mkdir()
+            start = self._starts.build(entrant.arm, seed, work, self._progress)
+            if keep and start.directory == work:
+                publish_text(work / "start.json", pretty_json({"seconds": start.seconds}))
+                kept.parent.mkdir(exist_ok=True)
+                start = Start(work.rename(kept), start.seconds)
+            yield start
+
+    def shared(self) -> dict[str, Any]:
+        """What every run of this race has in common, and a run of another race may not."""
+        apart = {"rates", "warmup", "warmups", "seeds", "seed"}
+        return {
+            "version": __version__,
+            "config": self._blueprint.config,
+            "text": self._text.digest,
+            "protocol": self._job.protocol.model_dump(mode="json", exclude=apart),
+            "device": self._device.type,
+            "threads": torch.get_num_threads(),
+        }
+
+    def _train(
+        self, arm: Arm, start: Start, setting: Setting, seed: int, purpose: Purpose, key: str
+    ) -> RunRecord:
+        protocol, evidence = self._job.protocol, purpose == "evidence"
+        began = time.perf_counter()
+        where = f"{arm.name}, rate {setting.rate:g}, seed {seed}"
+        self._progress.stage(f"{self._position()}: {where}", protocol.steps)
+        model = load_model(start.directory, self._device)
+        order = BatchOrder(self._text.train, self._blueprint.context, protocol.batch_tokens, seed)
+        trainer = Trainer(model, self._blueprint, protocol, order, setting.rate, setting.warmup)
+        before = self._meter.probe(model) if evidence else None
+        outcome = run(
+            trainer,
+            self._blueprint,
+            protocol.steps,
+            protocol.evaluated_steps() if evidence else (protocol.steps,),
+            self._meter.loss,
+            self._progress,
+        )
+        finished = evidence and outcome.diverged_at is None
+        return RunRecord(
+            key=key,
+            source=arm.source,
+            purpose=purpose,
+            learning_rate=setting.rate,
+            warmup=setting.warmup,
+            seed=seed,
+            steps=protocol.steps,
+            curve=outcome.curve,
+            diverged_at=outcome.diverged_at,
+            start_seconds=start.seconds or 0.0,
+            wall_seconds=time.perf_counter() - began,
+            gradient_norms=outcome.gradient_norms if evidence else {},
+            start=before,
+            end=self._meter.probe(model) if finished else None,
+        )
+
+    def _position(self) -> str:
+        """Which run of about how many, and the time left at the pace so far."""
+        total = max(self._asked, self._job.expected_runs)
+        if not self._walls:
+            return f"run {self._asked} of about {total}"
+        left = (total - self._asked + 1) * sum(self._walls) / len(self._walls)
+        return f"run {self._asked} of about {total}, {left / 60:.0f} min left"
+
+    def _within_budget(self) -> None:
+        allowed = self._job.budget_seconds
+        typical = sum(self._walls) / len(self._walls) if self._walls else 0.0
+        if allowed is not None and time.perf_counter() - self._began + typical > allowed:
+            raise LimitError(
+                f"the budget of {allowed:g} seconds ends before the next run would",
+                hint="finished runs are kept; run the same command again to go on",
+            )
+
+
+def entrants(job: RaceJob) -> list[Entrant]:
+    """The arms of ``job`` before their first run."""
+    return [Entrant(arm, identity(arm)) for arm in job.arms]

@@ -1,0 +1,165 @@
+"""Building the start of an arm: a checkpoint on disk, and what making it took."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from structinit_core.artifact import file_digest, pretty_json, text_digest
+from structinit_core.blueprint import Blueprint, make_blueprint, read_config
+from structinit_core.checkpoint import shard_files, write_checkpoint
+from structinit_core.cooc import Counts, KneserNey, shuffled
+from structinit_core.corpus import load_tokenizer, serialise
+from structinit_core.errors import IncompatibleError
+from structinit_core.initializers.baselines import BASELINES, baseline_stream
+from structinit_core.model import check_config, default_tensors, effective_config
+from structinit_core.progress import Progress
+from structinit_core.race.arms import CLOSED_FORM, Arm, refuse_arm
+from structinit_core.race.protocol import RaceJob
+from structinit_core.race.text import RaceText
+from structinit_core.recipes.compiling import SCORING, ClosedFormJob, compile_counts
+from structinit_core.recipes.record import Recorder
+
+_SHARED = ("hashing inputs", "reading the tokenizer", "training the tokenizer", "tokenizing")
+"""Stages of a checkpoint's own run that every arm of a race shares."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """A checkpoint directory to train from; seconds to make it, ``None`` where unknown."""
+
+    directory: Path
+    seconds: float | None
+
+
+class Starts:
+    """Builds starts for one race."""
+
+    def __init__(self, job: RaceJob, blueprint: Blueprint, text: RaceText) -> None:
+        self._job, self._blueprint, self._text = job, blueprint, text
+
+    def build(self, arm: Arm, seed: int, work: Path, progress: Progress) -> Start:
+        """The start of ``arm`` for one seed, written into ``work`` unless it lies elsewhere.
+
+        Seconds are those of counting, solving, drawing and writing; the proof that a compiled
+        checkpoint is what was compiled is not charged.
+
+        Raises:
+            any StructinitError of the method; IncompatibleError for a checkpoint of another
+            network or tokenizer.
+        """
+        if arm.path is not None:
+            refuse_checkpoint(arm.path, self._job, self._text)
+            return Start(arm.path, _own_seconds(arm.path))
+        counts = self._text.counts
+        began = time.perf_counter()
+        if arm.shuffled:
+            counts = shuffled(counts, seed)
+        if arm.maker == CLOSED_FORM:
+            record = Recorder(progress)
+            job = ClosedFormJob(
+                self._job.config,
+                counts=Path("counts"),
+                seed=seed,
+                device=self._job.device,
+                memory_bytes=self._job.memory_bytes,
+            )
+            compile_counts(job, counts, work, record)
+            spent = time.perf_counter() - began - record.seconds()[SCORING]
+            return Start(work, self._text.counting_seconds + spent)
+        return self._baseline(arm, counts, seed, work, began, progress)
+
+    def _baseline(
+        self,
+        arm: Arm,
+        counts: Counts,
+        seed: int,
+        work: Path,
+        began: float,
+        progress: Progress,
+    ) -> Start:
+        name = arm.maker or ""
+        config, baseline = read_config(self._job.config), BASELINES[name]
+        charged = self._text.counting_seconds if baseline.needs_unigram else 0.0
+        stream = baseline_stream(
+            name,
+            self._blueprint,
+            seed,
+            default=default_tensors(config, seed) if baseline.needs_default else None,
+            unigram=KneserNey(counts).unigram if baseline.needs_unigram else None,
+        )
+        progress.stage(f"{arm.name}: writing the start", len(self._blueprint.tensors))
+        write_checkpoint(work, self._blueprint.tensors, stream, progress)
+        (work / "config.json").write_text(pretty_json(config), encoding="utf-8")
+        return Start(work, charged + time.perf_counter() - began)
+
+
+def identity(arm: Arm) -> str:
+    """What tells this arm's start from others: the method, or the content of the checkpoint."""
+    if arm.path is None:
+        return arm.source
+    return text_digest("".join(file_digest(file) for file in shard_files(arm.path)))
+
+
+def refuse_job(job: RaceJob) -> Blueprint:
+    """The network of ``job``, once it is known that every method of its arms can start it.
+
+    Raises:
+        IncompatibleError: with the reason.
+    """
+    config = read_config(job.config)
+    blueprint = make_blueprint(config)
+    for arm in job.arms:
+        refuse_arm(arm, blueprint)
+    check_config(config)
+    return blueprint
+
+
+def refuse_checkpoint(path: Path, job: RaceJob, text: RaceText) -> None:
+    """Refuse a checkpoint that is another network than the race's, or of another tokenizer.
+
+    Raises:
+        IncompatibleError: naming what differs.
+    """
+    theirs, ours = (
+        effective_config(read_config(config)) for config in (path / "config.json", job.config)
+    )
+    for key in sorted(theirs.keys() | ours.keys()):
+        if theirs.get(key) != ours.get(key):
+            raise IncompatibleError(
+                f"is another network than the race's: its {key} is {theirs.get(key)!r}, "
+                f"not {ours.get(key)!r}",
+                where=str(path),
+            )
+    if make_blueprint(read_config(path / "config.json")).tensors != _specs(job):
+        raise IncompatibleError("holds other tensors than the race's network", where=str(path))
+    tokenizer = path / "tokenizer.json"
+    if tokenizer.is_file() and _same(tokenizer, text.counts.tokenizer_json):
+        return
+    raise IncompatibleError(
+        "was made with another tokenizer than the race's, or has none",
+        where=str(path),
+        hint=f"race with --tokenizer {tokenizer}",
+    )
+
+
+def _specs(job: RaceJob) -> Any:
+    return make_blueprint(read_config(job.config)).tensors
+
+
+def _same(tokenizer: Path, text: str) -> bool:
+    same: bool = json.loads(serialise(load_tokenizer(tokenizer))) == json.loads(text)
+    return same
+
+
+def _own_seconds(path: Path) -> float | None:
+    """Seconds of the run that made the checkpoint, where its ``run.json`` says them."""
+    try:
+        stages = json.loads((path / "run.json").read_text(encoding="utf-8"))["seconds"]
+        left_out = (*_SHARED, SCORING)
+        return sum(float(spent) for stage, spent in stages.items() if stage not in left_out)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

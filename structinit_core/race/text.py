@@ -1,0 +1,145 @@
+"""The text of a race: counts, training tokens and held-out tokens, kept for the next run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from structinit_core.artifact import (
+    Recipe,
+    file_input,
+    is_up_to_date,
+    load_array,
+    locked,
+    read_manifest,
+    staged,
+)
+from structinit_core.cooc import Counts, open_counts
+from structinit_core.corpus import (
+    TokenStream,
+    cut_windows,
+    load_tokenizer,
+    read_documents,
+    spread,
+    tokenize,
+)
+from structinit_core.errors import InputError
+from structinit_core.linalg import generator
+from structinit_core.progress import Progress
+from structinit_core.race.protocol import RaceJob
+from structinit_core.recipes.counting import CountSource, count_corpus
+
+TOKENS_KIND = "tokens"
+TOKENS_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RaceText:
+    """The counts of the training text, its tokens, and the held-out windows that are scored.
+
+    counted: how often each token stands in the training text, int64 (V,). digest: of all.
+    """
+
+    counts: Counts
+    counting_seconds: float
+    train: TokenStream
+    valid: TokenStream
+    windows: NDArray[np.int64]
+    counted: NDArray[np.int64]
+    digest: str
+
+
+def prepare_text(job: RaceJob, context: int, directory: Path, progress: Progress) -> RaceText:
+    """Counts, training and held-out tokens in ``directory``; what is up to date is kept.
+
+    Raises:
+        InputError: unreadable text, or too little of it; and as in counting.
+    """
+    source = CountSource(
+        job.corpus,
+        tokenizer=job.tokenizer,
+        train_vocabulary=job.train_vocabulary,
+        border=job.border,
+        text_field=job.text_field,
+        seed=job.protocol.seed,
+    )
+    where = directory / "counts"
+    count_corpus(source, where, memory_bytes=job.memory_bytes, progress=progress)
+    counts = open_counts(where)
+    tokenizer = where / "tokenizer.json"
+    train = _tokens(job, job.corpus, tokenizer, directory / "train", progress)
+    valid = _tokens(job, job.valid, tokenizer, directory / "valid", progress)
+    spans = np.stack((valid.offsets[:-1], valid.offsets[1:]), axis=1)
+    windows = spread(cut_windows(spans, context), job.protocol.eval_tokens)
+    if len(windows) == 0:
+        raise InputError("the held-out text holds no document of two tokens to score")
+    if len(train.ids) <= context:
+        raise InputError(f"the training text is shorter than one window of {context} tokens")
+    manifests = [read_manifest(directory / name) for name in ("counts", "train", "valid")]
+    return RaceText(
+        counts=counts,
+        counting_seconds=_counting_seconds(where),
+        train=train,
+        valid=valid,
+        windows=windows,
+        counted=np.bincount(train.ids, minlength=counts.vocabulary),
+        digest="-".join(manifest.content[:16] for manifest in manifests if manifest),
+    )
+
+
+class BatchOrder:
+    """The training windows in the order of one seed: the same for every arm."""
+
+    def __init__(self, stream: TokenStream, context: int, batch_tokens: int, seed: int) -> None:
+        self._ids, self._context, self._seed = stream.ids, context, seed
+        self._windows = (len(stream.ids) - 1) // context
+        self._rows = max(1, batch_tokens // context)
+        self._epoch, self._permutation = -1, np.zeros(0, np.int64)
+
+    def batch(self, step: int) -> NDArray[np.int64]:
+        """Token ids of ``step`` (from 0): int64 (rows, context + 1).
+
+        Windows follow each other in the text, each predicting ``context`` tokens; an epoch
+        takes each of them once, in an order drawn anew.
+        """
+        places = np.arange(step * self._rows, (step + 1) * self._rows)
+        starts = [self._window(int(place)) * self._context for place in places]
+        rows = [self._ids[start : start + self._context + 1] for start in starts]
+        return np.stack(rows).astype(np.int64)
+
+    def _window(self, place: int) -> int:
+        epoch, at = divmod(place, self._windows)
+        if epoch != self._epoch:
+            draw = generator(self._seed, "data order", f"epoch {epoch}")
+            self._epoch, self._permutation = epoch, draw.permutation(self._windows)
+        return int(self._permutation[at])
+
+
+def _tokens(
+    job: RaceJob, texts: Any, tokenizer: Path, directory: Path, progress: Progress
+) -> TokenStream:
+    with locked(directory):
+        recipe = Recipe(
+            kind=TOKENS_KIND,
+            version=TOKENS_VERSION,
+            params={"border": job.border.value, "text_field": job.text_field},
+            inputs=tuple(file_input(path) for path in (*texts, tokenizer)),
+        )
+        if not is_up_to_date(directory, recipe):
+            progress.stage("tokenizing")
+            with staged(directory, recipe) as work:
+                documents = read_documents(texts, border=job.border, text_field=job.text_field)
+                tokenize(documents, load_tokenizer(tokenizer), work, progress)
+    ids = load_array(directory / "tokens.npy", ("uint16", "uint32"))
+    return TokenStream(ids, np.array(load_array(directory / "offsets.npy", ("int64",))))
+
+
+def _counting_seconds(counts: Path) -> float:
+    """What counting took, without the tokenizer and encoding, which every arm shares."""
+    run = json.loads((counts / "run.json").read_text(encoding="utf-8"))
+    return float(run["seconds"]["counting"])
