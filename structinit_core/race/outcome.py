@@ -9,8 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from structinit_core import __version__
 from structinit_core.artifact import pretty_json, publish_text
 from structinit_core.blueprint import Blueprint
@@ -126,7 +124,6 @@ def publish_result(result: RaceResult, output: Path, progress: Progress, *, pict
 def _machine() -> dict[str, Any]:
     return {
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "structinit": __version__,

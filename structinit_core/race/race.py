@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from structinit_core.artifact import (
     canonical_json,
     locked,
@@ -14,9 +16,9 @@ from structinit_core.artifact import (
     publish_text,
     refuse_overlap,
 )
-from structinit_core.blueprint import Blueprint, read_config
+from structinit_core.blueprint import read_config
 from structinit_core.errors import IncompatibleError
-from structinit_core.linalg import Device, resolve_device
+from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
 from structinit_core.race.outcome import publish_result, references, result_of
 from structinit_core.race.protocol import RaceJob
@@ -24,7 +26,7 @@ from structinit_core.race.runner import Entrant, Runner, entrants
 from structinit_core.race.starts import Start, refuse_checkpoint, refuse_job
 from structinit_core.race.store import run_key
 from structinit_core.race.sweep import Setting, best_setting
-from structinit_core.race.text import BatchOrder, RaceText, prepare_text
+from structinit_core.race.text import prepare_text
 from structinit_core.race.timing import median_step_seconds
 
 MARK = "protocol.json"
@@ -46,6 +48,7 @@ def race_starts(job: RaceJob, output: Path, progress: Progress | None = None) ->
         what the methods raise.
     """
     progress = progress or Silent()
+    threads = torch.get_num_threads()
     blueprint = refuse_job(job)
     device, reason = resolve_device(job.device, job.multiply_adds(blueprint.parameters))
     refuse_overlap(output, job.paths())
@@ -57,77 +60,60 @@ def race_starts(job: RaceJob, output: Path, progress: Progress | None = None) ->
         for arm in job.arms:
             if arm.path is not None:
                 refuse_checkpoint(arm.path, job, text)
-        machine = {"device": str(device), "device_reason": reason}
-        return _run(job, blueprint, text, output, device, machine, progress)
+        machine = {"device": str(device), "device_reason": reason, "threads": threads}
+        runner = Runner(job, blueprint, text, output, device, threads, progress)
+        return _run(runner, machine)
 
 
-def _run(
-    job: RaceJob,
-    blueprint: Blueprint,
-    text: RaceText,
-    output: Path,
-    device: Device,
-    machine: dict[str, Any],
-    progress: Progress,
-) -> bool:
+def _run(runner: Runner, machine: dict[str, Any]) -> bool:
     """All sweeps, the step times, then the evidence, seed by seed over all arms."""
+    job, progress = runner.job, runner.progress
     progress.stage("scoring the references")
-    found = references(text)
-    runner = Runner(job, blueprint, text, output, device, progress)
+    found = references(runner.text)
     field = entrants(job)
     complete = False
     try:
         for entrant in field:
-            _sweep(job, runner, entrant, progress)
-        _time_steps(job, blueprint, text, runner, field, output, device, progress)
+            _sweep(runner, entrant)
+        _time_steps(runner, field)
         for seed in job.protocol.evidence_seeds:
             for entrant in field:
                 if entrant.setting is not None:
                     runner.record(entrant, entrant.setting, seed, "evidence")
         complete = True
     finally:
-        result = result_of(job, blueprint, text, field, found, machine, complete=complete)
-        publish_result(result, output, progress, pictures=complete)
-    shutil.rmtree(output / "starts", ignore_errors=True)
+        result = result_of(
+            job, runner.blueprint, runner.text, field, found, machine, complete=complete
+        )
+        publish_result(result, runner.output, progress, pictures=complete)
+    shutil.rmtree(runner.output / "starts", ignore_errors=True)
     return runner.trained > 0
 
 
-def _sweep(job: RaceJob, runner: Runner, entrant: Entrant, progress: Progress) -> None:
-    protocol = job.protocol
+def _sweep(runner: Runner, entrant: Entrant) -> None:
+    protocol = runner.job.protocol
 
     def trial(setting: Setting) -> float:
         return runner.record(entrant, setting, protocol.seed, "sweep").final_loss
 
     entrant.setting = best_setting(protocol.rates, protocol.warmup, protocol.warmups, trial)
     if entrant.setting is None:
-        progress.warn(f"arm {entrant.arm.name} diverged at every learning rate")
+        runner.progress.warn(f"arm {entrant.arm.name} diverged at every learning rate")
 
 
-def _time_steps(
-    job: RaceJob,
-    blueprint: Blueprint,
-    text: RaceText,
-    runner: Runner,
-    field: list[Entrant],
-    output: Path,
-    device: Device,
-    progress: Progress,
-) -> None:
+def _time_steps(runner: Runner, field: list[Entrant]) -> None:
     """Median step seconds of every arm with a setting, measured once and kept."""
     racing = [(entrant, entrant.setting) for entrant in field if entrant.setting is not None]
     rates = sorted(([one.identity, setting.rate] for one, setting in racing), key=canonical_json)
     key = run_key(runner.shared() | {"timed": rates})
-    note = output / "timing.json"
+    note = runner.output / "timing.json"
     kept = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
     if kept.get("key") != key:
-        protocol = job.protocol
         starts: dict[str, tuple[Start, Setting]] = {}
         for entrant, setting in racing:
-            with runner.start(entrant, protocol.seed, keep=True) as start:
+            with runner.start(entrant, runner.job.protocol.seed, keep=True) as start:
                 starts[entrant.identity] = (start, setting)
-        order = BatchOrder(text.train, blueprint.context, protocol.batch_tokens, protocol.seed)
-        seconds = median_step_seconds(starts, blueprint, protocol, order, device, progress)
-        kept = {"key": key, "seconds": seconds}
+        kept = {"key": key, "seconds": median_step_seconds(runner, starts)}
         publish_text(note, pretty_json(kept))
     for entrant, _ in racing:
         entrant.step_seconds = kept["seconds"].get(entrant.identity)

@@ -58,10 +58,12 @@ class Runner:
         text: RaceText,
         output: Path,
         device: Device,
+        threads: int,
         progress: Progress,
     ) -> None:
-        self._job, self._blueprint, self._text = job, blueprint, text
-        self._output, self._device, self._progress = output, device, progress
+        self.job, self.blueprint, self.text = job, blueprint, text
+        self.output, self.device, self.progress = output, device, progress
+        self._threads = threads
         self._starts = Starts(job, blueprint, text)
         self._store = RunStore(output / "runs")
         self._meter = Meter(blueprint, text, job.protocol.seed)
@@ -70,6 +72,7 @@ class Runner:
         self._asked = 0
         for unfinished in output.glob(f"{_TEMPORARY}*"):
             shutil.rmtree(unfinished, ignore_errors=True)
+        self._restore_threads()
 
     @property
     def trained(self) -> int:
@@ -108,51 +111,61 @@ class Runner:
     def start(self, entrant: Entrant, seed: int, keep: bool) -> Iterator[Start]:
         """The start of an entrant; ``keep`` leaves it in ``starts/`` until the race is complete."""
         name = run_key({"start": entrant.identity, "seed": seed})[:24]
-        kept = self._output / "starts" / name
+        kept = self.output / "starts" / name
         note = kept / "start.json"
         if note.is_file():
             yield Start(kept, json.loads(note.read_text(encoding="utf-8"))["seconds"])
             return
-        with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=self._output) as temporary:
+        with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=self.output) as temporary:
             work = Path(temporary) / "start"
             work.mkdir()
-            start = self._starts.build(entrant.arm, seed, work, self._progress)
+            start = self._starts.build(entrant.arm, seed, work, self.progress)
+            self._restore_threads()
             if keep and start.directory == work:
                 publish_text(work / "start.json", pretty_json({"seconds": start.seconds}))
                 kept.parent.mkdir(exist_ok=True)
                 start = Start(work.rename(kept), start.seconds)
             yield start
 
+    def trainer(self, start: Start, setting: Setting, seed: int) -> Trainer:
+        """The network of ``start`` before its first step."""
+        protocol = self.job.protocol
+        model = load_model(start.directory, self.device)
+        order = BatchOrder(self.text.train, self.blueprint.context, protocol.batch_tokens, seed)
+        return Trainer(model, self.blueprint, protocol, order, setting.rate, setting.warmup)
+
     def shared(self) -> dict[str, Any]:
-        """What every run of this race has in common, and a run of another race may not."""
+        """What every run of this race has in common, and a run of another race may not.
+
+        ``threads`` is among it: with another number the last bits of a loss differ.
+        """
         apart = {"rates", "warmup", "warmups", "seeds", "seed"}
         return {
             "version": __version__,
-            "config": self._blueprint.config,
-            "text": self._text.digest,
-            "protocol": self._job.protocol.model_dump(mode="json", exclude=apart),
-            "device": self._device.type,
-            "threads": torch.get_num_threads(),
+            "config": self.blueprint.config,
+            "text": self.text.digest,
+            "protocol": self.job.protocol.model_dump(mode="json", exclude=apart),
+            "device": self.device.type,
+            "threads": self._threads,
         }
 
     def _train(
         self, arm: Arm, start: Start, setting: Setting, seed: int, purpose: Purpose, key: str
     ) -> RunRecord:
-        protocol, evidence = self._job.protocol, purpose == "evidence"
+        protocol, evidence = self.job.protocol, purpose == "evidence"
         began = time.perf_counter()
         where = f"{arm.name}, rate {setting.rate:g}, seed {seed}"
-        self._progress.stage(f"{self._position()}: {where}", protocol.steps)
-        model = load_model(start.directory, self._device)
-        order = BatchOrder(self._text.train, self._blueprint.context, protocol.batch_tokens, seed)
-        trainer = Trainer(model, self._blueprint, protocol, order, setting.rate, setting.warmup)
+        self.progress.stage(f"{self._position()}: {where}", protocol.steps)
+        trainer = self.trainer(start, setting, seed)
+        model = trainer.model
         before = self._meter.probe(model) if evidence else None
         outcome = run(
             trainer,
-            self._blueprint,
+            self.blueprint,
             protocol.steps,
             protocol.evaluated_steps() if evidence else (protocol.steps,),
             self._meter.loss,
-            self._progress,
+            self.progress,
         )
         finished = evidence and outcome.diverged_at is None
         return RunRecord(
@@ -172,16 +185,20 @@ class Runner:
             end=self._meter.probe(model) if finished else None,
         )
 
+    def _restore_threads(self) -> None:
+        """Counting changes the threads of the OpenMP runtime that torch shares with it."""
+        torch.set_num_threads(self._threads)
+
     def _position(self) -> str:
         """Which run of about how many, and the time left at the pace so far."""
-        total = max(self._asked, self._job.expected_runs)
+        total = max(self._asked, self.job.expected_runs)
         if not self._walls:
             return f"run {self._asked} of about {total}"
         left = (total - self._asked + 1) * sum(self._walls) / len(self._walls)
         return f"run {self._asked} of about {total}, {left / 60:.0f} min left"
 
     def _within_budget(self) -> None:
-        allowed = self._job.budget_seconds
+        allowed = self.job.budget_seconds
         typical = sum(self._walls) / len(self._walls) if self._walls else 0.0
         if allowed is not None and time.perf_counter() - self._began + typical > allowed:
             raise LimitError(

@@ -8,13 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from structinit_core.blueprint import Blueprint
-from structinit_core.model import load_model
-from structinit_core.progress import Progress
-from structinit_core.race.protocol import RaceProtocol
+from structinit_core.race.runner import Runner
 from structinit_core.race.starts import Start
 from structinit_core.race.sweep import Setting
-from structinit_core.race.text import BatchOrder
 from structinit_core.race.train import Trainer
 
 _ROUNDS = 5
@@ -22,26 +18,19 @@ _WARMING, _TIMED = 2, 5
 
 
 def median_step_seconds(
-    arms: Mapping[str, tuple[Start, Setting]],
-    blueprint: Blueprint,
-    protocol: RaceProtocol,
-    order: BatchOrder,
-    device: torch.device,
-    progress: Progress,
+    runner: Runner, starts: Mapping[str, tuple[Start, Setting]]
 ) -> dict[str, float]:
-    """The median seconds of one training step of each arm, over rounds that take turns.
+    """The median seconds of one training step from each start, over rounds that take turns.
 
     Each round loads a start, takes two steps unmeasured and then five that are.
     """
-    progress.stage("timing steps", _ROUNDS * len(arms))
-    seconds: dict[str, list[float]] = {name: [] for name in arms}
+    runner.progress.stage("timing steps", _ROUNDS * len(starts))
+    seconds: dict[str, list[float]] = {name: [] for name in starts}
     for _ in range(_ROUNDS):
-        for name, (start, setting) in arms.items():
-            model = load_model(start.directory, device)
-            trainer = Trainer(model, blueprint, protocol, order, setting.rate, setting.warmup)
-            times = step_seconds(trainer, _WARMING + _TIMED)
-            seconds[name] += times[_WARMING:]
-            progress.advance()
+        for name, (start, setting) in starts.items():
+            trainer = runner.trainer(start, setting, runner.job.protocol.seed)
+            seconds[name] += step_seconds(trainer, _WARMING + _TIMED)[_WARMING:]
+            runner.progress.advance()
     return {name: float(np.median(taken)) for name, taken in seconds.items() if taken}
 
 

@@ -59,17 +59,16 @@ class Trainer:
             _groups(model, blueprint, protocol.weight_decay), lr=rate, betas=_BETAS, fused=True
         )
 
-    def loss(self, step: int) -> torch.Tensor:
-        """The training loss of ``step`` (from 0) in nats, a scalar with its graph."""
-        ids = torch.from_numpy(self._order.batch(step)).to(self._device)
+    def loss(self, ids: torch.Tensor) -> torch.Tensor:
+        """The loss of a batch (rows, context + 1) in nats per token: a scalar with its graph."""
         network: Any = self.model
         with torch.autocast(self._device.type, torch.bfloat16, self._device.type == "cuda"):
             logits = network(input_ids=ids[:, :-1], use_cache=False).logits
         return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
 
     def gradient(self, step: int) -> float:
-        """The training loss of ``step``; its gradient is in the network."""
-        loss = self.loss(step)
+        """The training loss of ``step`` (from 0); its gradient is in the network."""
+        loss = self.loss(torch.from_numpy(self._order.batch(step)).to(self._device))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())

@@ -10,7 +10,7 @@ import pytest
 import structinit_core
 
 HEAVY = ("numpy", "scipy", "numba", "torch", "transformers", "tokenizers")
-COMMANDS = ("cooc", "closed-form", "diagnose")
+COMMANDS = ("cooc", "closed-form", "diagnose", "race")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])

@@ -154,9 +154,9 @@ class Bigram(torch.nn.Module):
 @pytest.mark.filterwarnings("ignore:CUDA is not available")
 def test_a_step_stays_on_the_networks_device() -> None:
     """Mixed devices raise under FakeTensorMode, without a GPU."""
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        order = BatchOrder(stream(), 16, 64, 0)
-        loss = Trainer(Bigram("cuda"), BLUEPRINT, PROTOCOL, order, 1e-3, 0.05).loss(0)
+    with FakeTensorMode():
+        one = Trainer(Bigram("cuda"), BLUEPRINT, PROTOCOL, BatchOrder(stream(), 16, 64, 0), 1, 0.05)
+        loss = one.loss(torch.zeros((4, 17), dtype=torch.int64, device="cuda"))
         assert loss.device.type == "cuda"
         assert loss.dtype == torch.float32
 
