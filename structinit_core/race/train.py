@@ -59,16 +59,17 @@ class Trainer:
             _groups(model, blueprint, protocol.weight_decay), lr=rate, betas=_BETAS, fused=True
         )
 
-    def loss(self, ids: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch (rows, context + 1) in nats per token: a scalar with its graph."""
+    def loss(self, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Mean loss in nats of predicting ``targets`` from ``ids``, both (rows, context)."""
         network: Any = self.model
         with torch.autocast(self._device.type, torch.bfloat16, self._device.type == "cuda"):
-            logits = network(input_ids=ids[:, :-1], use_cache=False).logits
-        return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
+            logits = network(input_ids=ids, use_cache=False).logits
+        return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
 
     def gradient(self, step: int) -> float:
         """The training loss of ``step`` (from 0); its gradient is in the network."""
-        loss = self.loss(torch.from_numpy(self._order.batch(step)).to(self._device))
+        batch = torch.from_numpy(self._order.batch(step))
+        loss = self.loss(batch[:, :-1].to(self._device), batch[:, 1:].to(self._device))
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
