@@ -71,7 +71,7 @@ def _table(names: Sequence[str], columns: Sequence[Column], longest: int) -> Tab
 
 
 def _losses(result: RaceResult) -> list[Column]:
-    from structinit_core.race.page import shares, step_zero
+    from structinit_core.race.wording import shares, step_zero
 
     arms = result.arms
     columns = [
@@ -90,7 +90,7 @@ def _loss(loss: float | None) -> str:
 
 
 def _outcome(result: RaceResult) -> list[Column]:
-    from structinit_core.race.page import count_text, difference_text
+    from structinit_core.race.wording import count_text, difference_text
 
     arms, target = result.arms, _end(result)
     arrived = [next((a for a in arm.arrivals if a.target == target), None) for arm in arms]
@@ -110,7 +110,7 @@ def _end(result: RaceResult) -> str | None:
 
 
 def _seconds(arrival: Arrival | None) -> str:
-    from structinit_core.race.page import count_text
+    from structinit_core.race.wording import count_text
 
     if arrival is None or not arrival.seeds:
         return "-"
@@ -122,7 +122,7 @@ def _seconds(arrival: Arrival | None) -> str:
 
 
 def _around(estimate: Estimate | None, form: Callable[[float], str]) -> str:
-    from structinit_core.race.page import interval
+    from structinit_core.race.wording import interval
 
     return safe(" ".join(interval(estimate, form)).strip()) if estimate else "-"
 

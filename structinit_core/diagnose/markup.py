@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from structinit_core.diagnose.style import STYLE
 from structinit_core.printable import printable, shown
 
 _LONGEST = 120
@@ -56,3 +57,29 @@ def section(title: str, *parts: str) -> str:
     """A titled part of the page; nothing where all ``parts`` are empty."""
     content = "\n".join(part for part in parts if part)
     return f"<section><h2>{title}</h2>\n{content}\n</section>" if content else ""
+
+
+def document(heading: str, kind: str, *parts: str) -> str:
+    """A whole page of escaped texts, of which ``kind`` says what it is; it loads nothing.
+
+    The page's own policy forbids scripts and anything from elsewhere.
+    """
+    content = "\n".join(part for part in parts if part)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{heading} · structinit {kind}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<main>
+<h1>{heading}</h1>
+<p class="soft">structinit {kind}</p>
+{content}
+</main>
+</body>
+</html>
+"""

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 
 from structinit_core.diagnose.bars import Bar, bar_chart
 from structinit_core.diagnose.curve import curve
-from structinit_core.diagnose.markup import Row, escaped, figure, number, section, table
+from structinit_core.diagnose.markup import Row, document, escaped, figure, number, section, table
 from structinit_core.diagnose.report import Check, Report, Series
-from structinit_core.diagnose.style import STYLE
 
 MOST_CURVES = 24
 _STAGE = "stage."
@@ -29,7 +28,6 @@ def report_page(report: Report, seconds: dict[str, float]) -> str:
     text is escaped, and the page's own policy forbids scripts and anything from elsewhere.
     At most :data:`MOST_CURVES` spectra of tensors are drawn; a line says how many are not.
     """
-    subject = escaped(report.subject)
     pictures = [_losses(report.checks), _stages(report.checks), _seconds(seconds)]
     notes = "".join(f"<li>{escaped(note, 2000)}</li>" for note in report.notes)
     parts = [
@@ -43,26 +41,7 @@ def report_page(report: Report, seconds: dict[str, float]) -> str:
         _tensors(report.checks),
         section("Notes", f"<ul>{notes}</ul>" if notes else ""),
     ]
-    content = "\n".join(part for part in parts if part)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{subject} · structinit report</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<main>
-<h1>{subject}</h1>
-<p class="soft">structinit report</p>
-{_outcome(report.checks)}
-{content}
-</main>
-</body>
-</html>
-"""
+    return document(escaped(report.subject), "report", _outcome(report.checks), *parts)
 
 
 def _outcome(checks: Iterable[Check]) -> str:

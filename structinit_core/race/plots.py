@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from structinit_core.diagnose.style import DASHES, PALETTE
 from structinit_core.errors import MissingError
 from structinit_core.printable import printable
-from structinit_core.race.lines import (
+from structinit_core.race.frame import (
     Frame,
     Level,
     Line,

@@ -10,18 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from structinit_core.diagnose.style import DASHES, PALETTE
-from structinit_core.race.lines import (
-    HEIGHT,
-    WIDTH,
-    Frame,
-    Level,
-    Line,
-    apart,
-    frame_of,
-    line_chart,
-    loss_levels,
-    loss_lines,
-)
+from structinit_core.race.frame import Frame, Level, Line, apart, frame_of, loss_levels, loss_lines
+from structinit_core.race.lines import HEIGHT, WIDTH, line_chart
 
 STEPS = (0.0, 1.0, 10.0, 100.0)
 

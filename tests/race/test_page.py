@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from structinit_core.race.page import count_text, interval, race_page
+from structinit_core.race.page import race_page
 from structinit_core.race.result import Estimate
+from structinit_core.race.wording import count_text, interval
 
 KNOWN = {"html", "head", "body", "main", "section", "div", "p", "ul", "li", "figure", "span"}
 KNOWN |= {"table", "thead", "tbody", "tr", "th", "td", "title", "style", "h1", "h2", "figcaption"}
@@ -131,13 +132,6 @@ def test_nothing_is_loaded_and_nothing_runs(make_result, read) -> None:
     assert "@import" not in markup
     policy = next(meta for meta in page.tags("meta") if "http-equiv" in meta)
     assert policy["content"] == "default-src 'none'; style-src 'unsafe-inline'"
-
-
-def test_layers_stand_in_the_order_of_the_network(make_result, arm, read) -> None:
-    norms = {"embed": 1.0, "head": 2.0, "layer 0": 3.0, "layer 10": 4.0, "layer 2": 5.0}
-    page = read(race_page(make_result(arm(gradient_norms=norms))))
-    texts = [text for text in page.texts if text in norms]
-    assert texts == ["embed", "layer 0", "layer 2", "layer 10", "head"]
 
 
 def test_long_settings_are_not_cut(make_result, read) -> None:
