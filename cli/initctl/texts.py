@@ -17,6 +17,16 @@ STDIN = Path("-")
 _PATTERN_MARKS = frozenset("*?[")
 
 
+def refuse_twice(names: Sequence[Path]) -> None:
+    """Refuse to read stdin for two things.
+
+    Raises:
+        UsageError: stdin is named twice.
+    """
+    if list(names).count(STDIN) > 1:
+        raise UsageError("stdin can be read once only")
+
+
 @contextmanager
 def text_paths(names: Sequence[Path]) -> Iterator[list[Path]]:
     """The paths of ``names``, patterns replaced by the files they match, sorted by name.
@@ -27,8 +37,7 @@ def text_paths(names: Sequence[Path]) -> Iterator[list[Path]]:
     Raises:
         UsageError: stdin named twice. InputError: a directory, or a pattern without a match.
     """
-    if list(names).count(STDIN) > 1:
-        raise UsageError("stdin can be read once only")
+    refuse_twice(names)
     with tempfile.TemporaryDirectory(prefix="initctl-") as directory:
         spools = Path(directory)
         paths: list[Path] = []

@@ -8,7 +8,7 @@ from structinit_core.artifact.arrays import (
     save_array,
 )
 from structinit_core.artifact.digest import canonical_json, file_digest, pretty_json, text_digest
-from structinit_core.artifact.files import publish_text
+from structinit_core.artifact.files import publish_bytes, publish_text
 from structinit_core.artifact.manifest import (
     MANIFEST,
     FileEntry,
@@ -45,6 +45,7 @@ __all__ = [
     "locked",
     "open_artifact",
     "pretty_json",
+    "publish_bytes",
     "publish_text",
     "read_manifest",
     "refuse_foreign",

@@ -9,7 +9,12 @@ from structinit_core.errors import NO_SPACE, LimitError
 
 
 def publish_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 by renaming a temporary sibling; a link keeps its place.
+    """Publish ``text`` as UTF-8; as :func:`publish_bytes`."""
+    publish_bytes(path, text.encode("utf-8"))
+
+
+def publish_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` by renaming a temporary sibling; a link keeps its place.
 
     Raises:
         LimitError: the disk is full. OSError: the place cannot be written.
@@ -18,12 +23,14 @@ def publish_text(path: Path, text: str) -> None:
     unfinished = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with unfinished.open("x", encoding="utf-8") as out:
-            out.write(text)
+        with unfinished.open("xb") as out:
+            out.write(content)
         unfinished.replace(target)
     except OSError as error:
         if error.errno in NO_SPACE:
-            raise LimitError("the disk is full", where=str(path)) from error
+            raise LimitError(
+                "the disk is full, or a file may not grow so large", where=str(path)
+            ) from error
         raise
     finally:
         unfinished.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import Any
 from structinit_core.model.load import check_config
 
 _NO_MATTER = re.compile(
-    r"architectures|dtype|torch_dtype|_.*|transformers_version|.*_token_ids?|use_cache|.*drop.*"
+    r"architectures|dtype|torch_dtype|_.*|transformers_version|(bos|eos|decoder_start)_token_id|use_cache|.*drop.*"
     r"|initializer_range|summary_.*|task_specific_params|id2label|label2id|problem_type"
     r"|return_dict|output_.*|chunk_size_feed_forward"
 )

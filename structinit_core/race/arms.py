@@ -84,7 +84,7 @@ def _parse(text: str) -> Arm:
         )
     if source in METHODS:
         return Arm(name, method=source)
-    if Path(source).is_dir():
+    if source and Path(source).is_dir():
         return Arm(name, path=Path(source))
     raise UsageError(
         f"arm {name!r}: {source!r} is no method and no checkpoint directory",

@@ -31,7 +31,7 @@ class Forecast(BaseModel):
     """The forecast of one race; the number of runs grows where a sweep's border is best.
 
     ``seconds``: of training and scoring; counting, solving and tokenizing come on top.
-    ``memory_bytes``: weights, gradients and moments with one step's logits, an estimate.
+    ``memory_bytes``: of a training step, an estimate.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -62,14 +62,14 @@ def forecast(job: RaceJob) -> Forecast:
         IncompatibleError: a network or arm that cannot be raced.
     """
     blueprint, protocol = refuse_job(job), job.protocol
-    device, _ = resolve_device(job.device, job.multiply_adds(blueprint.parameters))
+    device, _ = resolve_device(job.device, job.multiply_adds(blueprint))
     with tempfile.TemporaryDirectory(prefix="initctl-") as temporary:
         directory = Path(temporary)
         stream = baseline_stream("gpt2", blueprint, 0)
         write_checkpoint(directory, blueprint.tensors, stream, Silent())
         (directory / "config.json").write_text(pretty_json(blueprint.config), encoding="utf-8")
         model = load_model(directory, device)
-    tokens = _random_tokens(blueprint, max(_SCORED, 2 * protocol.batch_tokens))
+    tokens = _random_tokens(blueprint, max(_SCORED, 2 * job.step_tokens(blueprint)))
     order = BatchOrder(tokens, blueprint.context, protocol.batch_tokens, 0)
     trainer = Trainer(model, blueprint, protocol, order, protocol.rates[0], protocol.warmup)
     step = float(np.median(step_seconds(trainer, _STEPS)))
@@ -77,10 +77,9 @@ def forecast(job: RaceJob) -> Forecast:
     began = time.perf_counter()
     token_losses(model, blueprint.vocabulary, tokens, windows, Silent())
     scoring = (time.perf_counter() - began) * protocol.eval_tokens / _SCORED
-    sweep = len(protocol.rates) + 1 + len(protocol.warmups)
     runs = job.expected_runs
-    scorings = len(job.arms) * (sweep + protocol.seeds * (2 + len(protocol.evaluated_steps())))
-    logits = protocol.batch_tokens * blueprint.vocabulary
+    evidence = protocol.seeds * (2 + len(protocol.evaluated_steps()))
+    scorings = len(job.arms) * (job.expected_trials + evidence)
     return Forecast(
         family=blueprint.family,
         parameters=blueprint.parameters,
@@ -90,7 +89,7 @@ def forecast(job: RaceJob) -> Forecast:
         step_seconds=step,
         scoring_seconds=scoring,
         seconds=runs * protocol.steps * step + scorings * scoring,
-        memory_bytes=16 * blueprint.parameters + 12 * logits,
+        memory_bytes=job.step_bytes(blueprint),
         disk_bytes=4 * blueprint.parameters * (len(job.arms) + 1),
         device=str(device),
     )

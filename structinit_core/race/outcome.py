@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from structinit_core.errors import MissingError
 from structinit_core.progress import Progress
 from structinit_core.race.evidence import ArmRuns
 from structinit_core.race.page import race_page
-from structinit_core.race.plots import write_plots
+from structinit_core.race.plots import PICTURES, write_plots
 from structinit_core.race.protocol import RaceJob
 from structinit_core.race.result import RaceResult, References
 from structinit_core.race.runner import Entrant
@@ -29,11 +30,11 @@ RESULT = "race.json"
 PAGE = "race.html"
 
 
-def references(text: RaceText) -> References:
-    """What counting the training text scores on the held-out windows."""
+def references(text: RaceText, blueprint: Blueprint) -> References:
+    """What counting scores on the held-out windows; uniform is over the network's V."""
     losses = reference_losses(KneserNey(text.counts), text.valid, text.windows)
     return References(
-        uniform=losses.uniform,
+        uniform=math.log(blueprint.vocabulary),
         unigram=losses.unigram,
         kn2=losses.kn2,
         kn3=losses.kn3,
@@ -87,17 +88,20 @@ def result_of(
             "train_tokens": len(text.train.ids),
             "scored_tokens": found.tokens,
             "leaked_share": text.leaked,
+            "trained_tokens": job.step_tokens(blueprint) * protocol.steps,
         },
         protocol=protocol.model_dump(mode="json") | {"optimizer": OPTIMIZER},
         machine=_machine() | dict(machine),
         references=found,
-        notes=_notes(job, text, field),
+        notes=_notes(job, blueprint, text, field),
     )
 
 
-def _notes(job: RaceJob, text: RaceText, field: Sequence[Entrant]) -> list[str]:
+def _notes(
+    job: RaceJob, blueprint: Blueprint, text: RaceText, field: Sequence[Entrant]
+) -> list[str]:
     """What a reader of the result has to know about its conditions."""
-    trained = job.protocol.steps * job.protocol.batch_tokens
+    trained = job.protocol.steps * job.step_tokens(blueprint)
     notes = [
         f"{trained:,} tokens are trained on, of a text of {len(text.train.ids):,}; a compiled "
         "start has been counted on that text before",
@@ -108,11 +112,17 @@ def _notes(job: RaceJob, text: RaceText, field: Sequence[Entrant]) -> list[str]:
         notes.append(
             f"{text.leaked:.2%} of the held-out tokens are in documents of the training text"
         )
-    given = [arm.name for arm in job.arms if arm.path]
-    if given:
-        names = ", ".join(given)
-        notes.append(f"a given checkpoint is charged what its run.json says, if any: {names}")
     for entrant in field:
+        if entrant.arm.path is not None:
+            name, known = (
+                entrant.arm.name,
+                all(run.start_seconds is not None for run in entrant.runs),
+            )
+            notes.append(
+                f"{name}: is charged what its run.json says"
+                if known
+                else f"{name}: what making it took, counting included, is not known: no seconds"
+            )
         tried = [run.learning_rate for run in entrant.runs if run.purpose == "sweep"]
         best = entrant.setting.rate if entrant.setting else None
         if best is not None and best in (min(tried), max(tried)):
@@ -123,15 +133,24 @@ def _notes(job: RaceJob, text: RaceText, field: Sequence[Entrant]) -> list[str]:
     return notes
 
 
-def publish_result(result: RaceResult, output: Path, progress: Progress, *, pictures: bool) -> None:
-    """Write ``race.json`` and ``race.html``, and the PNG curves where matplotlib is installed."""
-    publish_text(output / RESULT, pretty_json(result.model_dump(mode="json", by_alias=True)))
-    publish_text(output / PAGE, race_page(result))
-    if pictures:
+def publish_result(result: RaceResult, output: Path, progress: Progress) -> bool:
+    """Write ``race.json``, its page and its pictures; ``False`` if all were there already.
+
+    The pictures are those of a complete race, and need matplotlib.
+    """
+    text = pretty_json(result.model_dump(mode="json", by_alias=True))
+    known = output / RESULT
+    same = known.is_file() and known.read_text(encoding="utf-8") == text
+    if not same:
+        publish_text(known, text)
+    if not same or not (output / PAGE).is_file():
+        publish_text(output / PAGE, race_page(result))
+    if result.complete and not (same and all((output / name).is_file() for name in PICTURES)):
         try:
             write_plots(result, output)
         except MissingError as error:
             progress.warn(f"no PNG curves: {error}; {error.hint}")
+    return not same
 
 
 def _machine() -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from structinit_core.artifact import publish_bytes
 from structinit_core.diagnose.style import DASHES, PALETTE
 from structinit_core.errors import MissingError
 from structinit_core.printable import printable
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Text
 
+PICTURES = ("loss-steps.png", "loss-seconds.png")
 _SIZE = (8.0, 5.0)
 _DOTS = 150
 _SOFT, _GRID = PALETTE[0], "#d5d9de"
@@ -45,10 +48,11 @@ def write_plots(result: RaceResult, directory: Path) -> list[Path]:
     levels = loss_levels(result)
     uniform = result.references.uniform if result.references else None
     written = []
-    for name, unit in (("steps", "steps"), ("seconds", "seconds, the start included")):
-        lines = loss_lines(result, seconds=name == "seconds")
+    units = ("steps", "seconds, the start included")
+    for name, unit in zip(PICTURES, units, strict=True):
+        lines = loss_lines(result, seconds=unit != "steps")
         if lines:
-            path = directory / f"loss-{name}.png"
+            path = directory / name
             _write(lines, levels, frame_of(lines, levels, uniform), unit, path)
             written.append(path)
     return written
@@ -57,7 +61,7 @@ def write_plots(result: RaceResult, directory: Path) -> list[Path]:
 def _write(
     lines: Sequence[Line], levels: Sequence[Level], frame: Frame, unit: str, path: Path
 ) -> None:
-    """Draw, and rename a temporary sibling to ``path``."""
+    """Draw one chart and publish it at ``path``."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -85,13 +89,12 @@ def _write(
         cut = f"  ▲ {max(line.ys):.2f}" if max(line.ys) > frame.top else ""
         text.set_text(f"{line.number}  {_drawable(line.label)}{cut}")
         _plain(text)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with unfinished.open("xb") as out:
-            canvas.print_png(out, metadata={"Software": None})
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    drawn = io.BytesIO()
+    with warnings.catch_warnings():
+        # A legend too long for the picture is drawn all the same.
+        warnings.simplefilter("ignore", UserWarning)
+        canvas.print_png(drawn, metadata={"Software": None})
+    publish_bytes(path, drawn.getvalue())
 
 
 def _axes(axes: Axes, frame: Frame, unit: str) -> None:

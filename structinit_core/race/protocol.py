@@ -8,13 +8,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from structinit_core.blueprint import Blueprint
 from structinit_core.corpus import Border
 from structinit_core.errors import UsageError
 from structinit_core.race.arms import Arm
-from structinit_core.recipes.counting import DEFAULT_MEMORY
-
-SHARES = (0.01, 0.03, 0.1, 0.3, 0.6, 1.0)
-"""Parts of the budget after which the loss is always measured."""
+from structinit_core.race.result import MILESTONES, TARGETS
+from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource
 
 
 class RaceProtocol(BaseModel):
@@ -46,7 +45,7 @@ class RaceProtocol(BaseModel):
         """Steps after which the held-out loss is measured: dense early, each tenth later."""
         decades = (m * 10**e for e in range(len(str(self.steps))) for m in (1, 1.5, 2, 3, 5, 7))
         early = {round(step) for step in decades if step == round(step)}
-        shares = {round(share * self.steps) for share in SHARES}
+        shares = {round(share * self.steps) for share in (*MILESTONES, *TARGETS)}
         tenths = {round(self.steps * tenth / 10) for tenth in range(11)}
         return tuple(sorted(step for step in early | shares | tenths if step <= self.steps))
 
@@ -99,15 +98,40 @@ class RaceJob:
         """The baseline's name."""
         return self.baseline or self.arms[0].name
 
+    def source(self) -> CountSource:
+        """The training text as counting takes it."""
+        return CountSource(
+            self.corpus,
+            tokenizer=self.tokenizer,
+            train_vocabulary=self.train_vocabulary,
+            border=self.border,
+            text_field=self.text_field,
+            seed=self.protocol.seed,
+        )
+
+    @property
+    def expected_trials(self) -> int:
+        """Sweep runs of an arm whose sweep grows by one rate; some grow by none, some by more."""
+        return len(self.protocol.rates) + 1 + len(self.protocol.warmups)
+
     @property
     def expected_runs(self) -> int:
-        """Runs where each sweep grows by one rate; some grow by none, some by more."""
-        sweep = len(self.protocol.rates) + 1 + len(self.protocol.warmups)
-        return len(self.arms) * (sweep + self.protocol.seeds)
+        """All runs."""
+        return len(self.arms) * (self.expected_trials + self.protocol.seeds)
 
-    def multiply_adds(self, parameters: int) -> int:
+    def step_tokens(self, blueprint: Blueprint) -> int:
+        """Tokens trained in a step: whole windows, one at least."""
+        return blueprint.context * max(1, self.protocol.batch_tokens // blueprint.context)
+
+    def multiply_adds(self, blueprint: Blueprint) -> int:
         """Work of one run: forward, and twice as much back."""
-        return 3 * parameters * self.protocol.batch_tokens * self.protocol.steps
+        return 3 * blueprint.parameters * self.step_tokens(blueprint) * self.protocol.steps
+
+    def step_bytes(self, blueprint: Blueprint) -> int:
+        """Estimated memory of a step: weights, gradients, moments, logits and activations."""
+        inside = 16 * blueprint.width + 4 * blueprint.feed_forward
+        activations = blueprint.layers * inside + 3 * blueprint.vocabulary
+        return 16 * blueprint.parameters + 4 * activations * self.step_tokens(blueprint)
 
     def paths(self) -> list[Path]:
         """Every file and directory read."""

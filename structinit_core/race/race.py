@@ -24,7 +24,7 @@ from structinit_core.race.outcome import publish_result, references, result_of
 from structinit_core.race.protocol import RaceJob
 from structinit_core.race.runner import Entrant, Runner, entrants
 from structinit_core.race.starts import Start, refuse_checkpoint, refuse_job
-from structinit_core.race.store import run_key
+from structinit_core.race.store import read_note, run_key
 from structinit_core.race.sweep import Setting, best_setting
 from structinit_core.race.text import prepare_text
 from structinit_core.race.timing import median_step_seconds
@@ -36,7 +36,7 @@ _WORTH_A_WARNING = 0.01
 
 
 def race_starts(job: RaceJob, output: Path, progress: Progress | None = None) -> bool:
-    """Run the race into ``output``; ``False`` if every run was there already.
+    """Run the race into ``output``; ``False`` if the result was there already.
 
     ``output`` holds ``race.json``, ``race.html``, the curves as PNG where matplotlib is
     installed, ``protocol.json``, one JSON a finished run in ``runs/``, and the counts and
@@ -52,18 +52,20 @@ def race_starts(job: RaceJob, output: Path, progress: Progress | None = None) ->
     progress = progress or Silent()
     threads = torch.get_num_threads()
     blueprint = refuse_job(job)
-    device, reason = resolve_device(job.device, job.multiply_adds(blueprint.parameters))
+    device, reason = resolve_device(job.device, job.multiply_adds(blueprint))
     refuse_overlap(output, job.paths())
     with locked(output):
         _refuse_foreign(output)
         output.mkdir(exist_ok=True)
-        publish_text(output / MARK, pretty_json({"schema": _SCHEMA} | _described(job)))
+        if not (output / MARK).exists():
+            publish_text(output / MARK, pretty_json({"schema": _SCHEMA}))
         text = prepare_text(job, blueprint.context, output, progress)
         if text.leaked > _WORTH_A_WARNING:
             progress.warn(f"{text.leaked:.1%} of the held-out tokens are trained on, too")
         for arm in job.arms:
             if arm.path is not None:
-                refuse_checkpoint(arm.path, job, text)
+                refuse_checkpoint(arm.path, job, blueprint, text)
+        publish_text(output / MARK, pretty_json({"schema": _SCHEMA} | _described(job)))
         machine = {"device": str(device), "device_reason": reason, "threads": threads}
         runner = Runner(job, blueprint, text, output, device, threads, progress)
         return _run(runner, machine)
@@ -73,9 +75,9 @@ def _run(runner: Runner, machine: dict[str, Any]) -> bool:
     """All sweeps, the step times, then the evidence, seed by seed over all arms."""
     job, progress = runner.job, runner.progress
     progress.stage("scoring the references")
-    found = references(runner.text)
+    found = references(runner.text, runner.blueprint)
     field = entrants(job)
-    complete = False
+    complete = changed = False
     try:
         for entrant in field:
             _sweep(runner, entrant)
@@ -89,9 +91,9 @@ def _run(runner: Runner, machine: dict[str, Any]) -> bool:
         result = result_of(
             job, runner.blueprint, runner.text, field, found, machine, complete=complete
         )
-        publish_result(result, runner.output, progress, pictures=complete)
+        changed = publish_result(result, runner.output, progress)
     shutil.rmtree(runner.output / "starts", ignore_errors=True)
-    return runner.trained > 0
+    return changed
 
 
 def _sweep(runner: Runner, entrant: Entrant) -> None:
@@ -106,21 +108,21 @@ def _sweep(runner: Runner, entrant: Entrant) -> None:
 
 
 def _time_steps(runner: Runner, field: list[Entrant]) -> None:
-    """Median step seconds of every arm with a setting, measured once and kept."""
+    """The step seconds of every arm with a setting, measured once and kept."""
     racing = [(entrant, entrant.setting) for entrant in field if entrant.setting is not None]
     rates = sorted(([one.identity, setting.rate] for one, setting in racing), key=canonical_json)
     key = run_key(runner.shared() | {"timed": rates})
     note = runner.output / "timing.json"
-    kept = json.loads(note.read_text(encoding="utf-8")) if note.is_file() else {}
-    if kept.get("key") != key:
-        starts: dict[str, tuple[Start, Setting]] = {}
+    kept = read_note(note)
+    if racing and (kept.get("key") != key or not isinstance(kept.get("seconds"), float)):
+        starts: list[tuple[Start, Setting]] = []
         for entrant, setting in racing:
             with runner.start(entrant, runner.job.protocol.seed, keep=True) as start:
-                starts[entrant.identity] = (start, setting)
+                starts.append((start, setting))
         kept = {"key": key, "seconds": median_step_seconds(runner, starts)}
         publish_text(note, pretty_json(kept))
     for entrant, _ in racing:
-        entrant.step_seconds = kept["seconds"].get(entrant.identity)
+        entrant.step_seconds = kept["seconds"]
 
 
 def _described(job: RaceJob) -> dict[str, Any]:

@@ -48,7 +48,8 @@ class RunRecord(BaseModel):
     """One run of one start: its settings, its curve, what was measured beside it.
 
     ``diverged_at``: the step whose loss or gradient was not finite; the curve ends before it.
-    ``start_seconds``: what making the start took, without tokenizer and encoding.
+    ``start_seconds``: what making the start took, without tokenizer and encoding; ``None`` where
+    nobody knows.
     ``gradient_norms``: of the first step, before clipping, by layer (``embed``, ``layer 0``,
     …, ``head``); ``start`` and ``end``: probes before and after training. Sweep runs have
     neither, and a curve of their last step only.
@@ -65,7 +66,7 @@ class RunRecord(BaseModel):
     steps: int
     curve: tuple[Point, ...]
     diverged_at: int | None = None
-    start_seconds: float = 0.0
+    start_seconds: float | None = None
     wall_seconds: float = 0.0
     gradient_norms: dict[str, float] = {}
     start: Probe | None = None

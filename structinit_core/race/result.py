@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from structinit_core.race.record import Bucket, Induction
 
 Status = Literal["finished", "diverged", "unfinished"]
+MILESTONES = (0.01, 0.03, 0.1, 0.3, 1.0)
+"""Parts of the budget after which the loss of every arm is told."""
+TARGETS = (0.1, 0.3, 0.6, 1.0)
+"""Parts of the baseline's budget whose losses are targets."""
 
 
 class _Frozen(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
@@ -26,12 +25,13 @@ from structinit_core.race.measure import Meter
 from structinit_core.race.protocol import RaceJob
 from structinit_core.race.record import Purpose, RunRecord
 from structinit_core.race.starts import Start, Starts, identity
-from structinit_core.race.store import RunStore, run_key
+from structinit_core.race.store import RunStore, read_note, run_key
 from structinit_core.race.sweep import Setting
 from structinit_core.race.text import BatchOrder, RaceText
 from structinit_core.race.train import Trainer, run
 
 _TEMPORARY = ".start-"
+_NOTE = "start.json"
 
 
 @dataclass
@@ -110,19 +110,21 @@ class Runner:
     @contextmanager
     def start(self, entrant: Entrant, seed: int, keep: bool) -> Iterator[Start]:
         """The start of an entrant; ``keep`` leaves it in ``starts/`` until the race is complete."""
-        name = run_key({"start": entrant.identity, "seed": seed})[:24]
-        kept = self.output / "starts" / name
-        note = kept / "start.json"
-        if note.is_file():
-            yield Start(kept, json.loads(note.read_text(encoding="utf-8"))["seconds"])
+        key = run_key(self.shared() | {"start": entrant.identity, "seed": seed})
+        kept = self.output / "starts" / key[:24]
+        known = read_note(kept / _NOTE)
+        if known.get("key") == key:
+            yield Start(kept, known.get("seconds"))
             return
+        shutil.rmtree(kept, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=_TEMPORARY, dir=self.output) as temporary:
             work = Path(temporary) / "start"
             work.mkdir()
             start = self._starts.build(entrant.arm, seed, work, self.progress)
             self._restore_threads()
             if keep and start.directory == work:
-                publish_text(work / "start.json", pretty_json({"seconds": start.seconds}))
+                note = {"key": key, "seconds": start.seconds}
+                publish_text(work / _NOTE, pretty_json(note))
                 kept.parent.mkdir(exist_ok=True)
                 start = Start(work.rename(kept), start.seconds)
             yield start
@@ -178,7 +180,7 @@ class Runner:
             steps=protocol.steps,
             curve=outcome.curve,
             diverged_at=outcome.diverged_at,
-            start_seconds=start.seconds or 0.0,
+            start_seconds=start.seconds,
             wall_seconds=time.perf_counter() - began,
             gradient_norms=outcome.gradient_norms if evidence else {},
             start=before,

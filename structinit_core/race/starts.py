@@ -6,25 +6,38 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from structinit_core.artifact import file_digest, pretty_json, text_digest
 from structinit_core.blueprint import Blueprint, make_blueprint, read_config
-from structinit_core.checkpoint import shard_files, write_checkpoint
+from structinit_core.checkpoint import read_tensors, shard_files, write_checkpoint
 from structinit_core.cooc import Counts, KneserNey, shuffled
 from structinit_core.corpus import load_tokenizer, serialise
-from structinit_core.errors import IncompatibleError
+from structinit_core.errors import IncompatibleError, InputError, LimitError
 from structinit_core.initializers.baselines import BASELINES, baseline_stream
 from structinit_core.model import check_config, default_tensors, effective_config
 from structinit_core.progress import Progress
 from structinit_core.race.arms import CLOSED_FORM, Arm, refuse_arm
 from structinit_core.race.protocol import RaceJob
 from structinit_core.race.text import RaceText
-from structinit_core.recipes.compiling import SCORING, ClosedFormJob, compile_counts
+from structinit_core.recipes.compiling import (
+    SCORING,
+    ClosedFormJob,
+    compile_counts,
+    promised_vocabulary,
+    refuse_vocabulary,
+)
 from structinit_core.recipes.record import Recorder
 
-_SHARED = ("hashing inputs", "reading the tokenizer", "training the tokenizer", "tokenizing")
-"""Stages of a checkpoint's own run that every arm of a race shares."""
+_COUNTING = "counting"
+_UNCHARGED = (
+    "hashing inputs",
+    "checking the config",
+    "reading the tokenizer",
+    "training the tokenizer",
+    "tokenizing",
+    SCORING,
+)
+"""Stages of a checkpoint's own run that no arm of a race is charged."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +61,9 @@ class Starts:
         checkpoint is what was compiled is not charged.
 
         Raises:
-            any StructinitError of the method; IncompatibleError for a checkpoint of another
-            network or tokenizer.
+            any StructinitError of the method.
         """
         if arm.path is not None:
-            refuse_checkpoint(arm.path, self._job, self._text)
             return Start(arm.path, _own_seconds(arm.path))
         counts = self._text.counts
         began = time.perf_counter()
@@ -98,32 +109,46 @@ class Starts:
 
 
 def identity(arm: Arm) -> str:
-    """What tells this arm's start from others: the method, or the content of the checkpoint."""
+    """What tells this arm's start from others: the method, or the checkpoint's content and cost."""
     if arm.path is None:
         return arm.source
-    return text_digest("".join(file_digest(file) for file in shard_files(arm.path)))
+    content = [file_digest(file) for file in shard_files(arm.path)]
+    return text_digest(" ".join([*content, str(_own_seconds(arm.path))]))
 
 
 def refuse_job(job: RaceJob) -> Blueprint:
-    """The network of ``job``, once it is known that every method of its arms can start it.
+    """The network of ``job``, once it is known that nothing keeps it from being raced.
 
     Raises:
-        IncompatibleError: with the reason.
+        IncompatibleError: an arm that cannot start it, or a tokenizer larger than it.
+        InputError: a file that is not there. LimitError: a step beyond the memory allowed.
     """
+    for path in job.paths():
+        if not path.exists():
+            raise InputError("is not there", where=str(path))
     config = read_config(job.config)
     blueprint = make_blueprint(config)
     for arm in job.arms:
         refuse_arm(arm, blueprint)
+    refuse_vocabulary(promised_vocabulary(job.source()), blueprint)
+    needed = job.step_bytes(blueprint)
+    if needed > job.memory_bytes:
+        raise LimitError(
+            f"a training step needs about {needed >> 20} MiB, allowed are {job.memory_bytes >> 20}",
+            hint="take smaller --batch-tokens, or raise --memory",
+        )
     check_config(config)
     return blueprint
 
 
-def refuse_checkpoint(path: Path, job: RaceJob, text: RaceText) -> None:
+def refuse_checkpoint(path: Path, job: RaceJob, blueprint: Blueprint, text: RaceText) -> None:
     """Refuse a checkpoint that is another network than the race's, or of another tokenizer.
 
     Raises:
-        IncompatibleError: naming what differs.
+        IncompatibleError: naming what differs. InputError: not a checkpoint, or a broken file.
     """
+    for file in shard_files(path):
+        next(read_tensors(file), None)
     theirs, ours = (
         effective_config(read_config(config)) for config in (path / "config.json", job.config)
     )
@@ -134,7 +159,7 @@ def refuse_checkpoint(path: Path, job: RaceJob, text: RaceText) -> None:
                 f"not {ours.get(key)!r}",
                 where=str(path),
             )
-    if make_blueprint(read_config(path / "config.json")).tensors != _specs(job):
+    if make_blueprint(read_config(path / "config.json")).tensors != blueprint.tensors:
         raise IncompatibleError("holds other tensors than the race's network", where=str(path))
     tokenizer = path / "tokenizer.json"
     if tokenizer.is_file() and _same(tokenizer, text.counts.tokenizer_json):
@@ -146,20 +171,20 @@ def refuse_checkpoint(path: Path, job: RaceJob, text: RaceText) -> None:
     )
 
 
-def _specs(job: RaceJob) -> Any:
-    return make_blueprint(read_config(job.config)).tensors
-
-
 def _same(tokenizer: Path, text: str) -> bool:
     same: bool = json.loads(serialise(load_tokenizer(tokenizer))) == json.loads(text)
     return same
 
 
 def _own_seconds(path: Path) -> float | None:
-    """Seconds of the run that made the checkpoint, where its ``run.json`` says them."""
+    """Seconds of the run that made the checkpoint, where its ``run.json`` says all of them.
+
+    A run that was given its counts says nothing of what counting took.
+    """
     try:
         stages = json.loads((path / "run.json").read_text(encoding="utf-8"))["seconds"]
-        left_out = (*_SHARED, SCORING)
-        return sum(float(spent) for stage, spent in stages.items() if stage not in left_out)
+        if _COUNTING not in stages:
+            return None
+        return sum(float(spent) for stage, spent in stages.items() if stage not in _UNCHARGED)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

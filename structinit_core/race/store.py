@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,12 @@ class RunStore:
 def run_key(what: dict[str, Any]) -> str:
     """The identity of a run: equal for everything that decides its outcome, on one machine."""
     return text_digest(canonical_json(what))
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """A small JSON object that can be made again: empty where there is none, or no good one."""
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}

@@ -9,9 +9,10 @@ from typing import Any
 from structinit_core.race.evidence import ArmRuns, Evidence, collect
 from structinit_core.race.record import RunRecord
 from structinit_core.race.result import (
+    MILESTONES,
+    TARGETS,
     ArmResult,
     Arrival,
-    Estimate,
     Milestone,
     RaceResult,
     References,
@@ -30,9 +31,6 @@ from structinit_core.race.statistics import (
 )
 from structinit_core.race.verdict import Comparison, verdict
 
-SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
-_TARGET_SHARES = (0.1, 0.3, 0.6, 1.0)
-
 
 def summarise(
     arms: Sequence[ArmRuns],
@@ -46,7 +44,7 @@ def summarise(
     machine: Mapping[str, Any],
     references: References | None = None,
     notes: Sequence[str] = (),
-    shares: Sequence[float] = SHARES,
+    shares: Sequence[float] = MILESTONES,
 ) -> RaceResult:
     """The comparison of ``arms`` after ``steps`` steps each, also of an unfinished race.
 
@@ -100,7 +98,7 @@ def _arm(
         sweep=tuple(_trial(run) for run in sweep),
         seeds=tuple(run.seed for run in one.runs),
         diverged_seeds=one.diverged_seeds,
-        start_seconds=mean([run.start_seconds for run in one.runs]) if one.runs else None,
+        start_seconds=_start_seconds(one),
         step_seconds=arm.step_seconds,
         curve=table.curve() if table else None,
         milestones=_milestones(table, gap, shares, budget) if table else (),
@@ -124,6 +122,12 @@ def _arm(
             comparison=compared,
         ),
     )
+
+
+def _start_seconds(one: Evidence) -> float | None:
+    """The mean cost of the arm's starts; ``None`` where one of them is not known."""
+    known = [run.start_seconds for run in one.runs if run.start_seconds is not None]
+    return mean(known) if known and len(known) == len(one.runs) else None
 
 
 def _trial(run: RunRecord) -> Trial:
@@ -153,19 +157,11 @@ def _compare(one: Evidence, base: Evidence, gap: Table | None) -> Comparison:
     arrived = [_reach(run, other.final_loss) for run, other in pairs]
     steps = [step for step in arrived if step is not None]
     missed = fallen + len(arrived) - len(steps)
-    saved: Estimate | None = None
-    whole: float | None = None
-    mine, theirs = one.arm.step_seconds, base.arm.step_seconds
-    if theirs is not None:
-        # Its first arrival, as for the arm: its loss may have been as low before the end.
-        times = [
-            other.start_seconds + (_reach(other, other.final_loss) or 0.0) * theirs
-            for _, other in pairs
-        ]
-        whole = mean(times)
-        if mine is not None and missed == 0:
-            own = [run.start_seconds + s * mine for (run, _), s in zip(pairs, steps, strict=True)]
-            saved = paired(times, own)
+    # The baseline's first arrival, as the arm's: it may have been as low before its end.
+    theirs = _seconds(base, [(other, _reach(other, other.final_loss)) for _, other in pairs])
+    own = _seconds(one, [(run, step) for (run, _), step in zip(pairs, arrived, strict=True)])
+    saved = paired(theirs, own) if theirs and own and missed == 0 else None
+    whole = mean(theirs) if theirs else None
     return Comparison(
         difference=gap.estimates()[-1],
         saved=saved,
@@ -174,6 +170,18 @@ def _compare(one: Evidence, base: Evidence, gap: Table | None) -> Comparison:
         seeds=fallen + len(pairs),
         lost_at=gap.lead_lost() if gap.ever_below_zero() else None,
     )
+
+
+def _seconds(
+    one: Evidence, arrivals: Sequence[tuple[RunRecord, float | None]]
+) -> list[float] | None:
+    """Seconds of each arrival, its start's included; ``None`` where one is not known."""
+    pace, found = one.arm.step_seconds, []
+    for run, step in arrivals:
+        if pace is None or step is None or run.start_seconds is None:
+            return None
+        found.append(run.start_seconds + step * pace)
+    return found
 
 
 def _losses(run: RunRecord) -> dict[int, float]:
@@ -203,7 +211,7 @@ def _targets(base: Evidence, budget: int) -> tuple[Target, ...]:
         return ()
     table, name = Table.of([_losses(run) for run in base.live.values()]), base.arm.name
     names: dict[float, str] = {}
-    for milestone in reversed(_milestones(table, None, _TARGET_SHARES, budget)):
+    for milestone in reversed(_milestones(table, None, TARGETS, budget)):
         share = milestone.share
         label = "the end" if share == 1 else f"{share:.0%}".replace("%", " %")
         names.setdefault(milestone.loss.mean, f"{name} at {label}")
@@ -213,9 +221,8 @@ def _targets(base: Evidence, budget: int) -> tuple[Target, ...]:
 def _arrival(one: Evidence, target: Target) -> Arrival:
     """Over the live runs that reached the target; a diverged seed counts as one that did not."""
     arrived = [(run, _reach(run, target.loss)) for run in one.live.values()]
-    reached = [(run.start_seconds, step) for run, step in arrived if step is not None]
-    pace = one.arm.step_seconds
-    seconds = [] if pace is None else [start + step * pace for start, step in reached]
+    reached = [(run, step) for run, step in arrived if step is not None]
+    seconds = _seconds(one, reached)
     return Arrival(
         target=target.name,
         reached=len(reached),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 FACTOR = 2.0
 MOST_EXTENSIONS = 4
-"""Rates tried beyond the grid, on either side."""
+"""Rates tried beyond the grid, in all."""
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,11 @@ from structinit_core.corpus import (
     spread,
     tokenize,
 )
-from structinit_core.errors import InputError
+from structinit_core.errors import IncompatibleError, InputError
 from structinit_core.linalg import generator
 from structinit_core.progress import Progress
 from structinit_core.race.protocol import RaceJob
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.counting import count_corpus
 
 TOKENS_KIND = "tokens"
 TOKENS_VERSION = 1
@@ -64,16 +64,8 @@ def prepare_text(job: RaceJob, context: int, directory: Path, progress: Progress
     Raises:
         InputError: unreadable text, or too little of it; and as in counting.
     """
-    source = CountSource(
-        job.corpus,
-        tokenizer=job.tokenizer,
-        train_vocabulary=job.train_vocabulary,
-        border=job.border,
-        text_field=job.text_field,
-        seed=job.protocol.seed,
-    )
     where = directory / "counts"
-    count_corpus(source, where, memory_bytes=job.memory_bytes, progress=progress)
+    count_corpus(job.source(), where, memory_bytes=job.memory_bytes, progress=progress)
     counts = open_counts(where)
     tokenizer = where / "tokenizer.json"
     train = _tokens(job, job.corpus, tokenizer, directory / "train", progress)
@@ -140,7 +132,7 @@ def _documents(stream: TokenStream) -> Iterator[tuple[bytes, int]]:
 
 
 def _tokens(
-    job: RaceJob, texts: Any, tokenizer: Path, directory: Path, progress: Progress
+    job: RaceJob, texts: Sequence[Path], tokenizer: Path, directory: Path, progress: Progress
 ) -> TokenStream:
     with locked(directory):
         recipe = Recipe(
@@ -151,14 +143,31 @@ def _tokens(
         )
         if not is_up_to_date(directory, recipe):
             progress.stage("tokenizing")
-            with staged(directory, recipe) as work:
-                documents = read_documents(texts, border=job.border, text_field=job.text_field)
+            documents = read_documents(texts, border=job.border, text_field=job.text_field)
+            with staged(directory, recipe) as work, _named(texts):
                 tokenize(documents, load_tokenizer(tokenizer), work, progress)
     ids = load_array(directory / "tokens.npy", ("uint16", "uint32"))
     return TokenStream(ids, np.array(load_array(directory / "offsets.npy", ("int64",))))
 
 
+@contextmanager
+def _named(texts: Sequence[Path]) -> Iterator[None]:
+    """Say which of the two texts is bad where the reader does not."""
+    try:
+        yield
+    except InputError as error:
+        if error.where is not None:
+            raise
+        names = ", ".join(map(str, texts))
+        raise InputError(error.message, where=names, hint=error.hint) from error
+
+
 def _counting_seconds(counts: Path) -> float:
     """What counting took, without the tokenizer and encoding, which every arm shares."""
-    run = json.loads((counts / "run.json").read_text(encoding="utf-8"))
-    return float(run["seconds"]["counting"])
+    try:
+        run = json.loads((counts / "run.json").read_text(encoding="utf-8"))
+        return float(run["seconds"]["counting"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IncompatibleError(
+            "does not say what counting took", where=str(counts / "run.json"), hint="remove counts"
+        ) from error

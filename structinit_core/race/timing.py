@@ -1,9 +1,9 @@
-"""Step times of all arms, taken in turns, so that a busy machine slows them all alike."""
+"""The time of a step, taken from all arms in turns, so that no arm has the busy moment."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,21 +17,20 @@ _ROUNDS = 5
 _WARMING, _TIMED = 2, 5
 
 
-def median_step_seconds(
-    runner: Runner, starts: Mapping[str, tuple[Start, Setting]]
-) -> dict[str, float]:
-    """The median seconds of one training step from each start, over rounds that take turns.
+def median_step_seconds(runner: Runner, starts: Sequence[tuple[Start, Setting]]) -> float:
+    """The median seconds of a training step over all starts, which are one network.
 
-    Each round loads a start, takes two steps unmeasured and then five that are.
+    Each round loads every start in turn, takes two steps unmeasured and then five that are.
+    One number for all: what differs between medians of one network is the machine's noise.
     """
     runner.progress.stage("timing steps", _ROUNDS * len(starts))
-    seconds: dict[str, list[float]] = {name: [] for name in starts}
+    seconds: list[float] = []
     for _ in range(_ROUNDS):
-        for name, (start, setting) in starts.items():
+        for start, setting in starts:
             trainer = runner.trainer(start, setting, runner.job.protocol.seed)
-            seconds[name] += step_seconds(trainer, _WARMING + _TIMED)[_WARMING:]
+            seconds += step_seconds(trainer, _WARMING + _TIMED)[_WARMING:]
             runner.progress.advance()
-    return {name: float(np.median(taken)) for name, taken in seconds.items() if taken}
+    return float(np.median(seconds))
 
 
 def step_seconds(trainer: Trainer, steps: int) -> list[float]:

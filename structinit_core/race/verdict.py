@@ -109,17 +109,21 @@ def _time(baseline: str, found: Comparison, whose: str) -> str:
     saved = found.saved
     if saved is None or saved.low is None or saved.high is None:
         return ""
-    whole = "" if found.whole_seconds is None else f" of {_plain(0, found.whole_seconds)[0]} s"
+    whole = found.whole_seconds
+    itself = (
+        "" if whole is None else f"; {baseline} itself takes {_plain(_digits(whole), whole)[0]} s"
+    )
+    digits = _digits(max(abs(saved.mean), abs(saved.low), abs(saved.high)))
     if not excludes_zero(saved):
-        mean, *bounds = _signed(0, -saved.mean, -saved.high, -saved.low)
+        mean, *bounds = _signed(digits, -saved.mean, -saved.high, -saved.low)
         return (
-            f"the time to {baseline}'s final loss differs by {mean} s{whole}; the interval "
-            f"({' to '.join(bounds)}) does not exclude no difference."
+            f"the time to {baseline}'s final loss differs by {mean} s; the interval "
+            f"({' to '.join(bounds)}) does not exclude no difference{itself}."
         )
     word = "sooner" if saved.mean > 0 else "later"
-    mean, *bounds = _plain(0, saved.mean, *sorted((saved.low, saved.high), key=abs))
+    mean, *bounds = _plain(digits, saved.mean, *sorted((saved.low, saved.high), key=abs))
     interval = " to ".join(bounds)
-    return f"reaches {whose} final loss {mean} s {word}{whole} ({interval}), start included."
+    return f"reaches {whose} final loss {mean} s {word} ({interval}), start included{itself}."
 
 
 def _diverged(done: int, learning_rate: float | None, tried: Sequence[float]) -> str:
@@ -137,6 +141,11 @@ def _left_out(seeds: Sequence[int]) -> str:
     if len(names) == 1:
         return f"Seed {names[0]} diverged and is left out."
     return f"Seeds {', '.join(names[:-1])} and {names[-1]} diverged and are left out."
+
+
+def _digits(seconds: float) -> int:
+    """Decimals of a time: none from ten seconds on."""
+    return 0 if abs(seconds) >= 10 else 2
 
 
 def _plain(least: int, *values: float) -> list[str]:

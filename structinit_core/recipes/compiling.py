@@ -95,7 +95,7 @@ def plan(job: ClosedFormJob) -> Plan:
     refuse_unsupported(blueprint)
     counting = None
     if job.source is not None:
-        _refuse_vocabulary(_promised_vocabulary(job.source), blueprint)
+        refuse_vocabulary(promised_vocabulary(job.source), blueprint)
         counting = plan_counting(job.source.texts, job.source.offsets, job.memory_bytes)
     return plan_closed_form(blueprint, counting, job.memory_bytes)
 
@@ -152,7 +152,7 @@ def compile_counts(
     forecast = plan(job)
     device, _ = resolve_device(job.device, forecast.refit_multiply_adds)
     blueprint = make_blueprint(read_config(job.config))
-    _refuse_vocabulary(counts.vocabulary, blueprint)
+    refuse_vocabulary(counts.vocabulary, blueprint)
     _check_sizes(forecast, counts, job.memory_bytes, progress)
     progress.stage("smoothing")
     model = KneserNey(counts)
@@ -188,13 +188,19 @@ def compile_counts(
     return {stage.name: stage.seconds for stage in compiled.stages}
 
 
-def _promised_vocabulary(source: CountSource) -> int:
+def promised_vocabulary(source: CountSource) -> int:
+    """Tokens of the tokenizer ``source`` names, or at most asks for."""
     if source.tokenizer is not None:
         return vocabulary_size(load_tokenizer(source.tokenizer))
     return source.train_vocabulary or 0
 
 
-def _refuse_vocabulary(tokens: int, blueprint: Blueprint) -> None:
+def refuse_vocabulary(tokens: int, blueprint: Blueprint) -> None:
+    """Refuse a tokenizer that the network has no rows for.
+
+    Raises:
+        IncompatibleError: with both sizes.
+    """
     if tokens > blueprint.vocabulary:
         raise IncompatibleError(
             f"the tokenizer has {tokens} tokens, the config only vocab_size {blueprint.vocabulary}",

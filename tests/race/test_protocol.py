@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from structinit_core.errors import UsageError
 from structinit_core.race.arms import parse_arms
-from structinit_core.race.protocol import PRESETS, SHARES, RaceJob, RaceProtocol
+from structinit_core.race.protocol import PRESETS, RaceJob, RaceProtocol
+from structinit_core.race.result import MILESTONES, TARGETS
 
 ARMS = parse_arms(["default", "gpt2"])
 
@@ -25,7 +26,7 @@ def test_the_loss_is_measured_at_both_ends_and_at_every_share(steps: int) -> Non
     assert at[0] == 0
     assert at[-1] == steps
     assert list(at) == sorted(set(at))
-    assert {round(share * steps) for share in SHARES} <= set(at)
+    assert {round(share * steps) for share in (*MILESTONES, *TARGETS)} <= set(at)
     assert len(at) < 60
 
 

@@ -8,9 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from structinit_core import CountSource, count_corpus
-from structinit_core.errors import IncompatibleError, LimitError, LockedError, UsageError
+from structinit_core.blueprint import make_blueprint, read_config
+from structinit_core.checkpoint import write_checkpoint
+from structinit_core.errors import (
+    IncompatibleError,
+    InputError,
+    LimitError,
+    LockedError,
+    StructinitError,
+    UsageError,
+)
+from structinit_core.initializers.baselines import baseline_stream
 from structinit_core.progress import Silent
 from structinit_core.race import (
     RaceJob,
@@ -65,6 +77,16 @@ def job(texts: tuple[Path, Path], *arms: str, **changed: Any) -> RaceJob:
 
 def result(output: Path) -> RaceResult:
     return RaceResult.model_validate_json((output / "race.json").read_text(encoding="utf-8"))
+
+
+def made_start(directory: Path) -> Path:
+    """A checkpoint of the network without a tokenizer."""
+    made = directory / "start"
+    made.mkdir()
+    blueprint = make_blueprint(read_config(CONFIG))
+    write_checkpoint(made, blueprint.tensors, baseline_stream("gpt2", blueprint, 0), Silent())
+    shutil.copy(CONFIG, made / "config.json")
+    return made
 
 
 def curves(found: RaceResult) -> list[Any]:
@@ -186,22 +208,11 @@ def test_a_budget_stops_between_runs_and_keeps_them(
 def test_a_diverging_arm_does_not_stop_the_others(
     texts: tuple[Path, Path], finished: Path, tmp_path: Path
 ) -> None:
-    import torch
-    from safetensors.torch import load_file, save_file
-
-    output, bad = tmp_path / "race", tmp_path / "bad"
+    output, bad = tmp_path / "race", made_start(tmp_path)
     shutil.copytree(finished, output)
-    bad.mkdir()
-    from structinit_core.blueprint import make_blueprint, read_config
-    from structinit_core.checkpoint import write_checkpoint
-    from structinit_core.initializers.baselines import baseline_stream
-
-    blueprint = make_blueprint(read_config(CONFIG))
-    write_checkpoint(bad, blueprint.tensors, baseline_stream("gpt2", blueprint, 0), Silent())
     tensors = load_file(bad / "model.safetensors")
     tensors["transformer.wte.weight"] *= torch.nan
     save_file(tensors, bad / "model.safetensors", metadata={"format": "pt"})
-    shutil.copy(CONFIG, bad / "config.json")
     shutil.copy(output / "counts" / "tokenizer.json", bad)
     warnings: list[str] = []
 
@@ -249,9 +260,15 @@ def test_a_checkpoint_races_as_the_method_that_made_it(
     assert method.curve is not None
     assert checkpoint.curve is not None
     assert checkpoint.curve.runs[0][0] == pytest.approx(method.curve.runs[0][0], abs=1e-6)
-    assert checkpoint.start_seconds is not None
-    assert checkpoint.start_seconds > 0
-    assert any("run.json" in note for note in result(output).notes)
+    assert checkpoint.start_seconds is None
+    assert any("is not known" in note for note in result(output).notes)
+    again = ClosedFormJob(CONFIG, source=job(texts).source(), seed=1)
+    whole = tmp_path / "whole"
+    closed_form(again, whole)
+    race_starts(job(texts, "default", f"whole={whole}"), output)
+    charged = result(output).arms[1].start_seconds
+    assert charged is not None
+    assert 0 < charged < json.loads((whole / "run.json").read_text())["seconds_total"]
 
 
 def test_a_checkpoint_of_another_network_or_tokenizer_is_refused(
@@ -259,7 +276,7 @@ def test_a_checkpoint_of_another_network_or_tokenizer_is_refused(
 ) -> None:
     output, other = tmp_path / "race", tmp_path / "other"
     shutil.copytree(finished, output)
-    other.mkdir()
+    shutil.copytree(made_start(tmp_path), other)
     config = json.loads(CONFIG.read_text())
     (other / "config.json").write_text(json.dumps(config | {"layer_norm_epsilon": 1e-3}))
     with pytest.raises(IncompatibleError, match=r"layer_norm_epsilon is 0\.001"):
@@ -273,6 +290,81 @@ def test_a_checkpoint_of_another_network_or_tokenizer_is_refused(
     shutil.copy(tmp_path / "counts" / "tokenizer.json", other)
     with pytest.raises(IncompatibleError, match="tokenizer"):
         race_starts(job(texts, "default", f"o={other}"), output)
+
+
+def test_a_start_of_another_text_is_not_taken_up(texts: tuple[Path, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("\n\n".join(f"{i % 50} is a number" for i in range(900)), encoding="utf-8")
+    one = job(texts, "closed-form")
+    two = dataclasses.replace(one, corpus=[other])
+    with pytest.raises(KeyboardInterrupt):
+        race_starts(one, tmp_path / "race", Counting(1))
+    assert list((tmp_path / "race" / "starts").iterdir())
+    race_starts(two, tmp_path / "race")
+    race_starts(two, tmp_path / "fresh")
+    assert curves(result(tmp_path / "race")) == curves(result(tmp_path / "fresh"))
+
+
+@pytest.mark.parametrize("spoiled", ["", "x{", "[]", "{}", '{"key": "k", "seconds": "soon"}'])
+def test_spoiled_step_times_are_taken_again(
+    texts: tuple[Path, Path], finished: Path, tmp_path: Path, spoiled: str
+) -> None:
+    output = tmp_path / "race"
+    shutil.copytree(finished, output)
+    (output / "timing.json").write_text(spoiled)
+    progress = Counting()
+    race_starts(job(texts), output, progress)
+    assert progress.trained == 0
+    assert all(arm.step_seconds for arm in result(output).arms)
+
+
+def test_one_network_has_one_step_time(finished: Path) -> None:
+    assert len({arm.step_seconds for arm in result(finished).arms}) == 1
+
+
+def test_a_refused_race_leaves_the_result_and_its_description(
+    texts: tuple[Path, Path], finished: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "race"
+    shutil.copytree(finished, output)
+    (tmp_path / "empty").mkdir()
+    before = {name: (output / name).read_bytes() for name in ("protocol.json", "race.json")}
+    with pytest.raises(StructinitError):
+        race_starts(job(texts, "default", f"e={tmp_path / 'empty'}"), output)
+    assert {name: (output / name).read_bytes() for name in before} == before
+
+
+def test_a_tokenizer_larger_than_the_network_is_refused_before_any_work(
+    texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(IncompatibleError, match="vocab_size 512"):
+        race_starts(job(texts, train_vocabulary=513), tmp_path / "race")
+    assert not (tmp_path / "race").exists()
+
+
+def test_a_step_beyond_the_memory_is_refused_before_any_work(texts: tuple[Path, Path]) -> None:
+    large = PROTOCOL.model_copy(update={"batch_tokens": 10**8})
+    with pytest.raises(LimitError, match="training step"):
+        forecast(job(texts, protocol=large))
+
+
+def test_missing_and_empty_text_is_named(texts: tuple[Path, Path], tmp_path: Path) -> None:
+    empty, missing = tmp_path / "empty.txt", tmp_path / "missing.txt"
+    empty.write_text("")
+    for refused in (race_starts, lambda one, _: forecast(one)):
+        with pytest.raises(InputError) as caught:
+            refused(job(texts, valid=[missing]), tmp_path / "race")
+        assert caught.value.where == str(missing)
+    with pytest.raises(InputError) as caught:
+        race_starts(job(texts, valid=[empty]), tmp_path / "race")
+    assert caught.value.where == str(empty)
+
+
+def test_tokens_are_those_of_whole_windows(finished: Path) -> None:
+    found = result(finished)
+    assert found.text["trained_tokens"] == 8 * 128
+    assert found.references is not None
+    assert found.references.uniform == math.log(found.network["vocabulary"])
 
 
 @pytest.mark.parametrize("content", ["mine.txt", "protocol.json"])

@@ -114,7 +114,8 @@ def test_the_whole_of_a_finished_race() -> None:
     assert mine.seconds_saved.mean == pytest.approx(sum(saved) / 3)
     assert mine.seconds_saved.low == pytest.approx(known.low)
     assert "below default" in mine.verdict
-    assert "sooner of 60 s" in mine.verdict
+    assert "5.80 s sooner" in mine.verdict
+    assert "default itself takes 60 s" in mine.verdict
 
     assert [m.step for m in mine.milestones] == [1, 3, 10, 30, 100]
     assert all(m.difference is not None and m.difference.n == 3 for m in mine.milestones)
@@ -246,6 +247,15 @@ def test_a_baseline_that_rises_again_is_timed_by_when_it_was_there() -> None:
     saved = second(race(arm("default", runs), arm("twin", runs))).seconds_saved
     assert saved is not None
     assert (saved.mean, saved.low, saved.high) == (0, 0, 0)
+
+
+def test_an_unknown_cost_gives_no_seconds() -> None:
+    unknown = [evidence(seed, start_seconds=None, shift=-1.0) for seed in (1, 2, 3)]
+    mine = second(race(default(), arm("given", unknown)))
+    assert mine.start_seconds is mine.seconds_saved is None
+    assert all(arrival.seconds is None for arrival in mine.arrivals)
+    assert mine.arrivals[0].steps is not None
+    assert "sooner" not in mine.verdict
 
 
 def test_layers_stand_in_the_order_of_the_network() -> None:

@@ -38,7 +38,7 @@ SOONER = about(61, 52, 70)
 def test_below_and_sooner() -> None:
     assert said(Comparison(BELOW, SOONER, 84.2, 0, 3)) == (
         "Ends 0.31 nats below default (95 % interval 0.27 to 0.35, 3 seeds) and reaches its "
-        "final loss 61 s sooner of 84 s (52 to 70), start included."
+        "final loss 61 s sooner (52 to 70), start included; default itself takes 84 s."
     )
 
 
@@ -51,15 +51,15 @@ def test_above() -> None:
     )
     later = about(-5, -7, -3)
     assert said(Comparison(above, later, 84, 0, 3)).endswith(
-        "Reaches default's final loss 5 s later of 84 s (3 to 7), start included."
+        "5.00 s later (3.00 to 7.00), start included; default itself takes 84 s."
     )
 
 
 def test_what_is_not_shown_is_a_signed_number() -> None:
     assert said(Comparison(LEVEL, about(5, -2, 12), 84, 0, 3)) == (
         "Ends +0.02 nats relative to default; the interval (−0.01 to +0.05, 3 seeds) does not "
-        "exclude no difference. The time to default's final loss differs by −5 s of 84 s; the "
-        "interval (−12 to +2) does not exclude no difference."
+        "exclude no difference. The time to default's final loss differs by −5 s; the "
+        "interval (−12 to +2) does not exclude no difference; default itself takes 84 s."
     )
     equal = said(Comparison(about(0, 0, 0), about(0, 0, 0), 84, 0, 3))
     assert "Ends 0.00 nats relative to default; the interval (0.00 to 0.00, 3 seeds)" in equal
@@ -86,7 +86,7 @@ def test_small_differences_do_not_read_as_zero() -> None:
         "Ends 0.004 nats below default (95 % interval 0.002 to 0.006, 3 seeds)."
     )
     quick = said(Comparison(BELOW, about(0.42, 0.31, 0.53), 1.2, 0, 3))
-    assert "0.4 s sooner of 1 s (0.3 to 0.5)" in quick
+    assert "0.42 s sooner (0.31 to 0.53)" in quick
 
 
 def test_one_seed_has_no_verdict() -> None:

@@ -10,7 +10,7 @@ import typer
 
 from initctl import options as o
 from initctl.console import TerminalProgress, end_quietly_with_the_reader, print_json
-from initctl.texts import text_paths
+from initctl.texts import refuse_twice, text_paths
 
 if TYPE_CHECKING:
     from structinit_core.race.protocol import RaceProtocol
@@ -65,7 +65,9 @@ def race(
         list[float] | None,
         typer.Option(help="Learning rates of the sweep; it grows by factors of two."),
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Runs of each arm that count.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Runs of each arm that count.")
+    ] = None,
     warmup: Annotated[
         float | None, typer.Option(min=0.0, max=0.99, help="Share of the steps to warm up.")
     ] = None,
@@ -109,6 +111,7 @@ def race(
     }
     protocol = _changed(named, chosen)
     progress = TerminalProgress(quiet)
+    refuse_twice([*corpus, *valid])
     with text_paths(corpus) as train_paths, text_paths(valid) as valid_paths:
         job = RaceJob(
             config=config,
@@ -147,5 +150,15 @@ def race(
 
 
 def _changed(protocol: RaceProtocol, chosen: dict[str, Any]) -> RaceProtocol:
+    """The preset with what was given; the library refuses what the options let through."""
+    from pydantic import ValidationError
+
+    from structinit_core.errors import UsageError
+
     given = {name: value for name, value in chosen.items() if value is not None}
-    return type(protocol).model_validate(protocol.model_dump() | given)
+    try:
+        return type(protocol).model_validate(protocol.model_dump() | given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        names = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{names}: {first['msg']}") from error
