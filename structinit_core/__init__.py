@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+    from structinit_core.recipes.merging import merge_counts
     from structinit_core.recipes.solve_plan import Plan
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ _HOMES = {
     "count_corpus": "recipes.counting",
     "diagnose_checkpoint": "recipes.diagnosing",
     "make_blueprint": "blueprint",
+    "merge_counts": "recipes.merging",
     "open_counts": "cooc",
     "parse_arms": "race",
     "plan": "recipes.compiling",
@@ -68,6 +70,7 @@ __all__ = [
     "count_corpus",
     "diagnose_checkpoint",
     "make_blueprint",
+    "merge_counts",
     "open_counts",
     "parse_arms",
     "plan",

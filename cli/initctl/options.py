@@ -6,7 +6,7 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,6 +39,14 @@ def parse_memory(text: str) -> int:
     if size < 1 << 20:
         raise typer.BadParameter("less than 1M is not enough for anything")
     return size
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """The two numbers of a shard such as ``0/4``."""
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip(), re.ASCII)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a shard such as 0/4")
+    return int(match[1]), int(match[2])
 
 
 def given(context: typer.Context, *names: str) -> list[str]:
@@ -105,6 +113,16 @@ TrainTokenizer = Annotated[
 Offsets = Annotated[int, typer.Option(min=1, max=255, help="Count offsets 1 to this.")]
 Holdout = Annotated[
     float, typer.Option(min=0.0, max=0.5, help="Share of documents that enter no count.")
+]
+Shard = Annotated[
+    # typer takes one value for a tuple only where it does not know that it is one
+    Any,
+    typer.Option(
+        parser=parse_shard,
+        metavar="I/N",
+        help="Count only share I, from 0, of N shares of the documents; --merge adds them up.",
+        show_default=False,
+    ),
 ]
 Border = Annotated[
     Documents,

@@ -2,18 +2,28 @@
 
 from structinit_core.cooc.count import count_stream
 from structinit_core.cooc.counts import COUNTS_KIND, COUNTS_VERSION, Counts, open_counts
+from structinit_core.cooc.facts import CountFacts
+from structinit_core.cooc.heldout import HeldOut, write_held_out
 from structinit_core.cooc.kneser_ney import KneserNey
+from structinit_core.cooc.merge import merge_parts
+from structinit_core.cooc.parts import Part, open_part
 from structinit_core.cooc.references import ReferenceLosses, reference_losses
 from structinit_core.cooc.shuffle import shuffled
 
 __all__ = [
     "COUNTS_KIND",
     "COUNTS_VERSION",
+    "CountFacts",
     "Counts",
+    "HeldOut",
     "KneserNey",
+    "Part",
     "ReferenceLosses",
     "count_stream",
+    "merge_parts",
     "open_counts",
+    "open_part",
     "reference_losses",
     "shuffled",
+    "write_held_out",
 ]

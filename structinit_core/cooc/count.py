@@ -21,7 +21,7 @@ from structinit_core.cooc.kernels import (
 from structinit_core.cooc.tables import Tables, open_tables
 from structinit_core.cooc.trigrams import key_bits, run_lengths
 from structinit_core.corpus import TokenStream
-from structinit_core.errors import IncompatibleError, InputError, LimitError
+from structinit_core.errors import IncompatibleError, LimitError
 from structinit_core.progress import Progress, Silent
 
 MAX_OFFSETS = 255
@@ -43,7 +43,8 @@ def count_stream(
     Files: ``unigram.npy`` int64 (V,); ``offset{k}.{indptr,indices,data}.npy``, entry (a, b)
     being how often b stands k tokens after a in one span; ``trigram.keys.npy`` (packed
     uint64, ascending) and ``trigram.counts.npy``. Counts are uint32, or uint64 from 2³²
-    tokens. Bytes depend on the tokens only, not on memory, threads or row ranges.
+    tokens; without a token inside the spans every table is empty. Bytes depend on the tokens
+    only, not on memory, threads or row ranges.
     Cost: one scan of the stream per row range whose occurrences fit the memory, and O(K·T)
     counting; a token too frequent for that is counted alone, see
     :mod:`structinit_core.cooc.heavy`. So O(T / memory) scans of a corpus of any size; no
@@ -52,7 +53,7 @@ def count_stream(
     Raises:
         LimitError: a token that must be counted alone and no memory for sums over the
             vocabulary, 32·V bytes; or V > 2²¹ (packed keys).
-        InputError: no token inside the spans. IncompatibleError: a token ≥ V.
+        IncompatibleError: a token ≥ V.
     """
     progress = progress or Silent()
     if not 1 <= offsets <= MAX_OFFSETS:
@@ -64,8 +65,6 @@ def count_stream(
         )
     unigram = unigram_counts(stream.ids, spans, vocabulary)
     total = int(unigram.sum())
-    if total == 0:
-        raise InputError("no token is left to count")
     budget = memory_bytes // BYTES_PER_OCCURRENCE
     if int(unigram.max()) > budget and memory_bytes < LEAST_BYTES_PER_TOKEN * vocabulary:
         raise LimitError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from structinit_core.artifact import Manifest, load_array, load_csr, open_artifact
-from structinit_core.cooc.count import MAX_OFFSETS
+from structinit_core.cooc.facts import read_facts
+from structinit_core.cooc.heldout import load_held_out
 from structinit_core.cooc.trigrams import key_bits
 from structinit_core.corpus import TokenStream
 from structinit_core.errors import IncompatibleError
@@ -59,30 +59,17 @@ def open_counts(directory: Path) -> Counts:
             fit each other.
     """
     manifest = open_artifact(directory, COUNTS_KIND, COUNTS_VERSION)
-    try:
-        facts = json.loads((directory / "counts.json").read_text(encoding="utf-8"))
-        vocabulary, offsets = int(facts["vocabulary"]), int(facts["offsets"])
-        tokenizer_json = (directory / "tokenizer.json").read_text(encoding="utf-8")
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise IncompatibleError("is not a counts artifact", where=str(directory)) from error
-    if not (1 <= offsets <= MAX_OFFSETS and vocabulary >= 1):
-        raise IncompatibleError("is not a counts artifact", where=str(directory))
+    facts = read_facts(directory)
+    vocabulary = facts.vocabulary
+    tokenizer_json = read_tokenizer_json(directory)
     unigram = load_array(directory / "unigram.npy", ("int64",))
     keys = load_array(directory / "trigram.keys.npy", ("uint64",))
     key_counts = load_array(directory / "trigram.counts.npy", ("uint32", "uint64"))
-    held = TokenStream(
-        load_array(directory / "heldout.tokens.npy", ("uint16", "uint32")),
-        np.array(load_array(directory / "heldout.offsets.npy", ("int64",))),
-    )
+    held = load_held_out(directory, vocabulary)
     if (
         unigram.shape != (vocabulary,)
         or keys.shape != key_counts.shape
         or bool(np.any(keys[1:] <= keys[:-1]))
-        or len(held.offsets) == 0
-        or int(held.offsets[0]) != 0
-        or int(held.offsets[-1]) != len(held.ids)
-        or bool(np.any(np.diff(held.offsets) < 0))
-        or (len(held.ids) > 0 and int(held.ids.max()) >= vocabulary)
     ):
         raise IncompatibleError("holds arrays that do not fit each other", where=str(directory))
     return Counts(
@@ -90,7 +77,7 @@ def open_counts(directory: Path) -> Counts:
         unigram=np.array(unigram),
         offsets=tuple(
             load_csr(directory, f"offset{k}", (vocabulary, vocabulary))
-            for k in range(1, offsets + 1)
+            for k in range(1, facts.offsets + 1)
         ),
         trigram_keys=keys,
         trigram_counts=key_counts,
@@ -98,3 +85,15 @@ def open_counts(directory: Path) -> Counts:
         tokenizer_json=tokenizer_json,
         manifest=manifest,
     )
+
+
+def read_tokenizer_json(directory: Path) -> str:
+    """The text of ``tokenizer.json`` of the counts artifact in ``directory``.
+
+    Raises:
+        IncompatibleError: no such file, or not text.
+    """
+    try:
+        return (directory / "tokenizer.json").read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise IncompatibleError("is not a counts artifact", where=str(directory)) from error

@@ -37,6 +37,16 @@ class Tables:
         self.columns[offset - 1].append(columns)
         self.counts[offset - 1].append(counts)
 
+    def add_entries(
+        self, offset: int, rows: NDArray[Any], columns: NDArray[Any], counts: NDArray[Any]
+    ) -> None:
+        """Append entries of one offset, at least one; the last row may go on in the next call."""
+        low = int(rows[0])
+        lengths = np.bincount((rows - rows[0]).astype(np.int64))
+        self.row_lengths[offset - 1][low : low + len(lengths)] += lengths
+        self.columns[offset - 1].append(columns)
+        self.counts[offset - 1].append(counts)
+
     def add_trigrams(self, keys: NDArray[Any], counts: NDArray[Any]) -> None:
         """Append trigrams."""
         self.keys.append(keys)

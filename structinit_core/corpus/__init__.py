@@ -3,6 +3,7 @@
 from tokenizers import Tokenizer
 
 from structinit_core.corpus.readers import Border, read_documents
+from structinit_core.corpus.shards import shard_of
 from structinit_core.corpus.tokenizer import (
     Frame,
     find_frame,
@@ -28,6 +29,7 @@ __all__ = [
     "read_documents",
     "scored_positions",
     "serialise",
+    "shard_of",
     "spread",
     "tokenize",
     "train_tokenizer",

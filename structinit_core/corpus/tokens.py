@@ -49,6 +49,8 @@ def tokenize(
     tokenizer: Tokenizer,
     directory: Path,
     progress: Progress | None = None,
+    *,
+    may_be_empty: bool = False,
 ) -> TokenStream:
     """The token stream of ``documents``, written to ``directory`` and memory-mapped.
 
@@ -57,7 +59,8 @@ def tokenize(
     Cost: time linear in the text and bound by the tokenizer; memory one batch of documents.
 
     Raises:
-        InputError: no document, none with a token, or text the tokenizer cannot encode.
+        InputError: text the tokenizer cannot encode; no document, or none with a token, unless
+            the stream ``may_be_empty``.
     """
     progress = progress or Silent()
     frame = find_frame(tokenizer)
@@ -73,7 +76,7 @@ def tokenize(
                     writer.append(ids)
                     lengths.append(len(ids))
             progress.advance(sum(map(len, batch)))
-    if not lengths:
+    if not lengths and not may_be_empty:
         raise InputError("the corpus holds no text")
     save_array(directory / "offsets.npy", np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))
     return TokenStream(
@@ -81,26 +84,34 @@ def tokenize(
     )
 
 
-def hold_out(stream: TokenStream, fraction: float, seed: int) -> Split:
+def hold_out(
+    stream: TokenStream, fraction: float, seed: int, rest: Iterable[TokenStream] = ()
+) -> Split:
     """The counted and the held-out spans of a stream, drawn by document.
 
     A document (a piece of :data:`HOLDOUT_PIECE` tokens of a long one) is held out when a
     hash of its own tokens and ``seed`` falls below ``fraction``: the draw does not depend on
     the order of documents or on sharding, and copies of a document stay together. Should a
     corpus of several pieces draw none (or all), the one with the smallest (largest) hash is
-    held out (counted), and its copies with it. Spans of
-    one document that stay together are one span. Memory: about 64 bytes a piece.
+    held out (counted), and its copies with it. Where the stream is a shard, ``rest`` are the
+    other documents of its corpus; they are read until a draw on either side of ``fraction``
+    is seen, after 1 / ``fraction`` pieces or so. Spans of one document that stay together
+    are one span. Memory: about 64 bytes a piece.
     """
     pieces, first = _pieces(stream.offsets)
-    draws = np.fromiter(
-        (_draw(stream.ids[start:stop], seed) for start, stop in pieces), np.float64, len(pieces)
-    )
+    draws = _draws(stream, pieces, seed)
     chosen = draws < fraction
-    if fraction > 0 and len(draws) and draws.min() < draws.max():
-        if not chosen.any():
-            chosen = draws == draws.min()
-        elif chosen.all():
-            chosen = draws < draws.max()
+    if fraction > 0 and len(draws):
+        lowest, highest = float(draws.min()), float(draws.max())
+        others = iter(rest)
+        while not lowest < fraction <= highest and (other := next(others, None)) is not None:
+            drawn = _draws(other, _pieces(other.offsets)[0], seed)
+            lowest = float(drawn.min(initial=lowest))
+            highest = float(drawn.max(initial=highest))
+        if fraction <= lowest < highest:
+            chosen = draws == lowest
+        elif lowest < highest < fraction:
+            chosen = draws < highest
     return Split(_joined(pieces[~chosen], first[~chosen]), _joined(pieces[chosen], first[chosen]))
 
 
@@ -119,6 +130,12 @@ def _joined(pieces: NDArray[np.int64], first: NDArray[np.bool_]) -> NDArray[np.i
     begins = np.ones(len(pieces) + 1, np.bool_)
     begins[1:-1] = first[1:] | (pieces[1:, 0] != pieces[:-1, 1])
     return np.stack((pieces[begins[:-1], 0], pieces[begins[1:], 1]), axis=1)
+
+
+def _draws(stream: TokenStream, pieces: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    return np.fromiter(
+        (_draw(stream.ids[start:stop], seed) for start, stop in pieces), np.float64, len(pieces)
+    )
 
 
 def _draw(ids: NDArray[Any], seed: int) -> float:

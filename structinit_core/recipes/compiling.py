@@ -153,6 +153,11 @@ def compile_counts(
     device, _ = resolve_device(job.device, forecast.refit_multiply_adds)
     blueprint = make_blueprint(read_config(job.config))
     refuse_vocabulary(counts.vocabulary, blueprint)
+    if not counts.unigram.any():
+        raise IncompatibleError(
+            "the counts are those of an empty shard",
+            hint="merge them with the other shards: initctl cooc --merge",
+        )
     _check_sizes(forecast, counts, job.memory_bytes, progress)
     progress.stage("smoothing")
     model = KneserNey(counts)

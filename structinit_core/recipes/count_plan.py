@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from structinit_core.cooc import open_part
 from structinit_core.errors import InputError
 
 _LIBRARIES_BYTES = 350 << 20
@@ -26,20 +27,49 @@ class CountPlan(BaseModel):
     memory_bytes: int
 
 
-def plan_counting(texts: Sequence[Path], offsets: int, memory_bytes: int) -> CountPlan:
-    """What counting ``texts`` will take, from their sizes alone.
+class MergePlan(BaseModel):
+    """The forecast of a merge: exact tokens, and bounds of disk and memory."""
+
+    model_config = ConfigDict(frozen=True)
+    counted_tokens: int
+    held_out_tokens: int
+    disk_bytes: int
+    memory_bytes: int
+
+
+def plan_counting(
+    texts: Sequence[Path], offsets: int, memory_bytes: int, shards: int = 1
+) -> CountPlan:
+    """What counting ``texts``, or one of so many shards, will take, from their sizes alone.
 
     Disk: a distinct bigram per token and offset, a distinct trigram per token, and the token
     stream while it is counted; real corpora repeat themselves and need less.
     """
     sizes = [_size(path) * _PACKED_RATIOS.get(path.suffix.lower(), 1) for path in texts]
-    tokens = sum(sizes) // _BYTES_PER_TOKEN
+    tokens = sum(sizes) // _BYTES_PER_TOKEN // shards
     counting = min(memory_bytes, 64 * tokens + (64 << 20))
     return CountPlan(
         text_bytes=sum(sizes),
         estimated_tokens=tokens,
         disk_bytes=tokens * (8 * offsets + 12 + 4),
         memory_bytes=_LIBRARIES_BYTES + counting,
+    )
+
+
+def plan_merging(parts: Sequence[Path], memory_bytes: int) -> MergePlan:
+    """What merging ``parts`` will take: at most the disk of all together.
+
+    Raises:
+        IncompatibleError: a part is no counts artifact.
+    """
+    opened = [open_part(path) for path in parts]
+    disk = sum(entry.bytes for part in opened for entry in part.manifest.files.values())
+    held_out_spans = sum(part.facts.held_out_spans for part in opened)
+    return MergePlan(
+        counted_tokens=sum(part.facts.counted_tokens for part in opened),
+        held_out_tokens=sum(part.facts.held_out_tokens for part in opened),
+        disk_bytes=disk,
+        memory_bytes=_LIBRARIES_BYTES + min(memory_bytes, 16 * disk) + 64 * held_out_spans,
     )
 
 

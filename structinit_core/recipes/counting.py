@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from structinit_core.artifact import (
     Input,
@@ -15,39 +15,48 @@ from structinit_core.artifact import (
     file_input,
     is_up_to_date,
     locked,
-    pretty_json,
     refuse_foreign,
     refuse_overlap,
-    save_array,
     scratch,
     staged,
 )
-from structinit_core.cooc import COUNTS_KIND, COUNTS_VERSION, count_stream
+from structinit_core.cooc import (
+    COUNTS_KIND,
+    COUNTS_VERSION,
+    CountFacts,
+    HeldOut,
+    count_stream,
+    write_held_out,
+)
 from structinit_core.corpus import (
     Border,
-    Split,
     Tokenizer,
     TokenStream,
     hold_out,
     load_tokenizer,
     read_documents,
     serialise,
+    shard_of,
     tokenize,
     train_tokenizer,
     vocabulary_size,
 )
-from structinit_core.errors import UsageError
+from structinit_core.errors import InputError, UsageError
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.record import Recorder
 
 DEFAULT_MEMORY = 4 << 30
+_DOCUMENTS_AT_ONCE = 64
+"""Of other shards' documents, to see whether any is held out; mostly the first ones tell."""
 
 
 @dataclass(frozen=True)
 class CountSource:
     """The text to count and how: everything that decides the counts' bytes.
 
-    Exactly one of ``tokenizer`` (a ``tokenizer.json``) and ``train_vocabulary`` is given.
+    Exactly one of ``tokenizer`` (a ``tokenizer.json``) and ``train_vocabulary`` is given. With
+    ``shard``, ``(i, n)`` with i from 0, only the documents of that share are counted; all n
+    shares are together the whole text, see :func:`structinit_core.merge_counts`.
     """
 
     texts: Sequence[Path]
@@ -58,6 +67,7 @@ class CountSource:
     border: Border = Border.BLANK
     text_field: str | None = None
     seed: int = 0
+    shard: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.texts:
@@ -68,6 +78,8 @@ class CountSource:
             raise UsageError(f"the held-out share must lie in [0, 1), not {self.holdout}")
         if not 0 <= self.seed < 2**64:
             raise UsageError(f"the seed must lie between 0 and 2**64 - 1, not {self.seed}")
+        if self.shard is not None:
+            _check_shard(*self.shard, trained=self.tokenizer is None)
 
     def inputs(self) -> tuple[Input, ...]:
         """Name and content hash of every file read."""
@@ -79,7 +91,7 @@ class CountSource:
 
     def params(self) -> dict[str, Any]:
         """The parameters that decide the bytes, as JSON values."""
-        return {
+        params = {
             "train_vocabulary": self.train_vocabulary,
             "offsets": self.offsets,
             "holdout": self.holdout,
@@ -87,10 +99,26 @@ class CountSource:
             "text_field": self.text_field,
             "seed": self.seed,
         }
+        return params if self.shard is None else params | {"shard": "{}/{}".format(*self.shard)}
 
     def documents(self) -> Iterator[str]:
-        """The documents of all texts in order."""
+        """The documents of all texts in order; of a shard, its own."""
+        return self._documents() if self.shard is None else self._share(own=True)
+
+    def other_documents(self) -> Iterator[str]:
+        """The documents of all other shards in order."""
+        return iter(()) if self.shard is None else self._share(own=False)
+
+    def is_blank(self) -> bool:
+        """Whether the texts hold no document at all, in any shard."""
+        return next(self._documents(), None) is None
+
+    def _documents(self) -> Iterator[str]:
         return read_documents(self.texts, border=self.border, text_field=self.text_field)
+
+    def _share(self, own: bool) -> Iterator[str]:
+        index, shards = self.shard or (0, 1)
+        return (text for text in self._documents() if (shard_of(text, shards) == index) == own)
 
 
 def count_corpus(
@@ -106,7 +134,8 @@ def count_corpus(
     The artifact holds ``counts.json`` (sizes), ``tokenizer.json``, the arrays of
     :func:`structinit_core.cooc.count_stream`, and the held-out documents' tokens.
     Cost: bound by the tokenizer (about 10⁶ tokens a second on two cores). ``memory_bytes``
-    bounds the counting. Same source, same bytes, whatever the memory.
+    bounds the counting. Same source, same bytes, whatever the memory. A shard reads all texts
+    and tokenizes its own documents, and is published even where it has none.
 
     Raises:
         InputError: an unreadable text or tokenizer. LockedError: another run writes there.
@@ -137,9 +166,15 @@ def _count_into(
     tokenizer = _tokenizer(source, record)
     vocabulary = vocabulary_size(tokenizer)
     record.stage("tokenizing")
-    stream = tokenize(source.documents(), tokenizer, temporary, record)
-    split = hold_out(stream, source.holdout, source.seed)
+    is_shard = source.shard is not None
+    stream = tokenize(source.documents(), tokenizer, temporary, record, may_be_empty=is_shard)
+    if len(stream.ids) == 0 and source.is_blank():
+        raise InputError("the corpus holds no text")
+    rest = _rest(source, tokenizer, temporary)
+    split = hold_out(stream, source.holdout, source.seed, rest)
     counted = int((split.counted[:, 1] - split.counted[:, 0]).sum())
+    if counted == 0 and not is_shard:
+        raise InputError("no token is left to count", hint="give more text, or hold out less")
     record.stage("counting", counted)
     count_stream(
         stream,
@@ -150,18 +185,25 @@ def _count_into(
         memory_bytes=memory_bytes,
         progress=record,
     )
-    held_out = _save_held_out(stream, split, work)
+    write_held_out([HeldOut(lambda: stream.ids, split.held_out)], work, memory_bytes)
     (work / "tokenizer.json").write_text(serialise(tokenizer), encoding="utf-8")
-    facts = {
-        "vocabulary": vocabulary,
-        "offsets": source.offsets,
-        "documents": len(stream.offsets) - 1,
-        "tokens": len(stream.ids),
-        "counted_tokens": counted,
-        "held_out_tokens": held_out,
-        "held_out_spans": len(split.held_out),
-    }
-    (work / "counts.json").write_text(pretty_json(facts), encoding="utf-8")
+    CountFacts(
+        vocabulary=vocabulary,
+        offsets=source.offsets,
+        documents=len(stream.offsets) - 1,
+        tokens=len(stream.ids),
+        counted_tokens=counted,
+        held_out_tokens=len(stream.ids) - counted,
+        held_out_spans=len(split.held_out),
+    ).write(work)
+
+
+def _rest(source: CountSource, tokenizer: Tokenizer, temporary: Path) -> Iterator[TokenStream]:
+    """The documents of the other shards as streams, a few at a time."""
+    documents = source.other_documents()
+    while batch := list(islice(documents, _DOCUMENTS_AT_ONCE)):
+        with tempfile.TemporaryDirectory(dir=temporary) as directory:
+            yield tokenize(batch, tokenizer, Path(directory), may_be_empty=True)
 
 
 def _tokenizer(source: CountSource, record: Recorder) -> Tokenizer:
@@ -178,11 +220,14 @@ def _tokenizer(source: CountSource, record: Recorder) -> Tokenizer:
     return tokenizer
 
 
-def _save_held_out(stream: TokenStream, split: Split, work: Path) -> int:
-    spans = split.held_out.tolist()
-    parts = [stream.ids[start:stop] for start, stop in spans]
-    ids = np.concatenate(parts) if parts else np.zeros(0, stream.ids.dtype)
-    save_array(work / "heldout.tokens.npy", ids)
-    lengths = [0, *(stop - start for start, stop in spans)]
-    save_array(work / "heldout.offsets.npy", np.cumsum(lengths, dtype=np.int64))
-    return len(ids)
+def _check_shard(index: int, shards: int, *, trained: bool) -> None:
+    if not 0 <= index < shards:
+        raise UsageError(
+            f"shard {index}/{shards} does not exist",
+            hint="shards are I/N with I from 0 to N - 1",
+        )
+    if trained:
+        raise UsageError(
+            "shards must share one tokenizer, and each would train its own",
+            hint="train one first, by counting a sample, and give it with --tokenizer",
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -13,13 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from structinit_core.artifact import Recipe, locked, save_array, staged
+from structinit_core.artifact import Recipe, locked, staged
 from structinit_core.cooc import (
     COUNTS_KIND,
     COUNTS_VERSION,
+    CountFacts,
+    HeldOut,
     KneserNey,
     count_stream,
     open_counts,
+    write_held_out,
 )
 from structinit_core.corpus import TokenStream
 
@@ -36,6 +38,33 @@ def _stream_of(documents: Documents, width: Any = np.uint16) -> TokenStream:
 def stream_of() -> Callable[..., TokenStream]:
     """Documents as a token stream in memory."""
     return _stream_of
+
+
+def _write_counts(
+    work: Path, documents: Documents, vocabulary: int, held_out: Documents = (), offsets: int = 2
+) -> None:
+    stream, held = _stream_of(documents), _stream_of(held_out)
+    spans, held_spans = (
+        np.stack((each.offsets[:-1], each.offsets[1:]), axis=1) for each in (stream, held)
+    )
+    count_stream(stream, spans, vocabulary, work, offsets=offsets, memory_bytes=1 << 24)
+    write_held_out([HeldOut(lambda: held.ids, held_spans)], work, 1 << 24)
+    (work / "tokenizer.json").write_text('{"a": "tokenizer"}', encoding="utf-8")
+    CountFacts(
+        vocabulary=vocabulary,
+        offsets=offsets,
+        documents=len(documents) + len(held_out),
+        tokens=len(stream.ids) + len(held.ids),
+        counted_tokens=len(stream.ids),
+        held_out_tokens=len(held.ids),
+        held_out_spans=len(held_out),
+    ).write(work)
+
+
+@pytest.fixture(scope="session")
+def write_counts() -> Callable[..., None]:
+    """Write the files of the counts of some documents, without a manifest."""
+    return _write_counts
 
 
 @pytest.fixture(scope="session")
@@ -55,14 +84,7 @@ def publish(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         output = tmp_path_factory.mktemp("artifact") / "counts"
         recipe = Recipe(kind=kind, version=version, params={}, inputs=())
         with locked(output), staged(output, recipe) as work:
-            stream, held = _stream_of(documents), _stream_of(held_out)
-            spans = np.stack((stream.offsets[:-1], stream.offsets[1:]), axis=1)
-            count_stream(stream, spans, vocabulary, work, offsets=offsets, memory_bytes=1 << 24)
-            save_array(work / "heldout.tokens.npy", held.ids)
-            save_array(work / "heldout.offsets.npy", held.offsets)
-            (work / "tokenizer.json").write_text('{"a": "tokenizer"}', encoding="utf-8")
-            facts = {"vocabulary": vocabulary, "offsets": offsets}
-            (work / "counts.json").write_text(json.dumps(facts), encoding="utf-8")
+            _write_counts(work, documents, vocabulary, held_out, offsets)
             if tamper is not None:
                 tamper(work)
         return output

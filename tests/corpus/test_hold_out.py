@@ -129,3 +129,54 @@ def test_a_long_document_is_drawn_in_pieces() -> None:
     # neighbours on one side are joined, or a window would lose its context there
     assert not set(split.held_out[:, 0]) & set(split.held_out[:, 1])
     assert not set(split.counted[:, 0]) & set(split.counted[:, 1])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    documents=DOCUMENTS,
+    shares=st.lists(st.integers(0, 3), min_size=12, max_size=12),
+    fraction=st.sampled_from([0.0, 1e-12, 0.2, 0.5, 0.8, 1 - 1e-12]),
+    seed=SEEDS,
+)
+def test_shards_hold_out_together_what_the_whole_does(
+    documents, shares: list[int], fraction: float, seed: int
+) -> None:
+    whole = stream(documents)
+    expected = sorted(texts(whole, hold_out(whole, fraction, seed).held_out))
+    held: list[tuple[int, ...]] = []
+    for share in range(4):
+        own = [d for d, at in zip(documents, shares, strict=False) if at == share]
+        others = [d for d, at in zip(documents, shares, strict=False) if at != share]
+        if own:
+            shard = stream(own)
+            rest = (stream([other]) for other in others)
+            held += texts(shard, hold_out(shard, fraction, seed, rest).held_out)
+    assert sorted(held) == expected
+
+
+def test_the_rest_is_read_until_the_draw_is_settled() -> None:
+    documents = numbered(3000)
+    whole = stream(documents)
+    held = [list(text) for text in texts(whole, hold_out(whole, 0.02, 0).held_out)]
+    counted = [document for document in documents if document not in held]
+    asked: list[int] = []
+
+    def rest(documents: list[list[int]]):
+        for number, document in enumerate(documents):
+            asked.append(number)
+            yield stream([document])
+
+    shard = stream([held[0], counted[0]])
+    hold_out(shard, 0.02, 0, rest(documents))
+    assert asked == []
+    shard = stream(counted[:1])
+    split = hold_out(shard, 0.02, 0, rest([*counted[1:9], held[0], *documents]))
+    assert asked == list(range(9))
+    assert len(split.held_out) == 0
+
+
+def test_a_rest_without_tokens_settles_nothing() -> None:
+    nothing = TokenStream(np.zeros(0, np.uint16), np.zeros(1, np.int64))
+    split = hold_out(stream(numbered(2)), 1e-12, 0, [nothing])
+    assert len(split.held_out) == 1
+    assert hold_out(nothing, 0.5, 0, [stream(numbered(2))]).held_out.shape == (0, 2)

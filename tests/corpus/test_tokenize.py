@@ -128,3 +128,11 @@ def test_a_tokenizer_that_cannot_say_the_text_is_bad_input(tmp_path: Path) -> No
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     with pytest.raises(InputError):
         tokenize(["w1 stranger"], tokenizer, tmp_path)
+
+
+@pytest.mark.parametrize("documents", [[], [" ", "\n"]])
+def test_a_stream_may_be_empty_where_that_is_asked_for(
+    tmp_path: Path, documents: list[str]
+) -> None:
+    stream = tokenize(documents, words(5), tmp_path, may_be_empty=True)
+    assert (stream.ids.tolist(), stream.offsets.tolist()) == ([], [0])

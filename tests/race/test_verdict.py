@@ -63,7 +63,7 @@ def test_what_is_not_shown_is_a_signed_number() -> None:
     )
     equal = said(Comparison(about(0, 0, 0), about(0, 0, 0), 84, 0, 3))
     assert "Ends 0.00 nats relative to default; the interval (0.00 to 0.00, 3 seeds)" in equal
-    assert "differs by 0 s" in equal
+    assert "differs by 0.00 s" in equal
 
 
 def test_below_but_not_sooner() -> None:

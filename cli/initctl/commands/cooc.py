@@ -1,4 +1,4 @@
-"""``initctl cooc``: text to exact counts."""
+"""``initctl cooc``: text to exact counts, and counts to their sum."""
 
 from __future__ import annotations
 
@@ -11,15 +11,31 @@ from initctl import options as o
 from initctl.console import TerminalProgress, print_json, print_published
 from initctl.texts import text_paths
 
+_OF_TEXT = (
+    "tokenizer",
+    "train_tokenizer",
+    "shard",
+    "offsets",
+    "holdout",
+    "documents",
+    "text_field",
+    "seed",
+)
+
 
 def cooc(
+    context: typer.Context,
     texts: Annotated[
         list[Path],
-        typer.Argument(metavar="TEXT", help=o.TEXT_HELP),
+        typer.Argument(metavar="TEXT", help=f"{o.TEXT_HELP} With --merge: counts."),
     ],
     output: o.Output,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Add up counts, which are given in place of text.")
+    ] = False,
     tokenizer: o.TokenizerFile = None,
     train_tokenizer: o.TrainTokenizer = None,
+    shard: o.Shard = None,
     offsets: o.Offsets = 5,
     holdout: o.Holdout = 0.02,
     documents: o.Border = o.Documents.BLANK,
@@ -35,12 +51,21 @@ def cooc(
     """Count a text: exact n-gram counts, a tokenizer and a held-out slice, as one artifact.
 
     Example: initctl cooc book.txt.gz --train-tokenizer 2048 -o counts/
+
+    On several machines, count shares and add them up: the sum is what one machine counts.
+
+    Example: initctl cooc *.txt.gz --tokenizer tokenizer.json --shard 0/2 -o part0/
+
+    Example: initctl cooc --merge part0/ part1/ -o counts/
     """
+    progress = TerminalProgress(quiet)
+    if merge:
+        _merge(context, texts, output, memory, force, plan, json, progress)
+        return
     from structinit_core.corpus import Border
     from structinit_core.recipes.count_plan import plan_counting
     from structinit_core.recipes.counting import CountSource, count_corpus
 
-    progress = TerminalProgress(quiet)
     with text_paths(texts) as paths, progress.running():
         source = CountSource(
             texts=paths,
@@ -51,9 +76,36 @@ def cooc(
             border=Border(documents.value),
             text_field=text_field,
             seed=seed,
+            shard=shard,
         )
         if plan:
-            print_json(plan_counting(paths, offsets, memory).model_dump(mode="json"))
+            shards = shard[1] if shard else 1
+            print_json(plan_counting(paths, offsets, memory, shards).model_dump(mode="json"))
             return
         made = count_corpus(source, output, memory_bytes=memory, force=force, progress=progress)
+    print_published(output, made, json, progress)
+
+
+def _merge(
+    context: typer.Context,
+    parts: list[Path],
+    output: Path,
+    memory: int,
+    force: bool,
+    plan: bool,
+    json: bool,
+    progress: TerminalProgress,
+) -> None:
+    from structinit_core.errors import UsageError
+    from structinit_core.recipes.count_plan import plan_merging
+    from structinit_core.recipes.merging import merge_counts
+
+    ignored = o.given(context, *_OF_TEXT)
+    if ignored:
+        raise UsageError(f"{ignored[0]} is of counting, and --merge adds up what is counted")
+    if plan:
+        print_json(plan_merging(parts, memory).model_dump(mode="json"))
+        return
+    with progress.running():
+        made = merge_counts(parts, output, memory_bytes=memory, force=force, progress=progress)
     print_published(output, made, json, progress)

@@ -1,0 +1,95 @@
+"""Sums of tables in ascending order of their keys, a bounded number of entries at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from structinit_core.cooc.trigrams import run_lengths
+from structinit_core.errors import IncompatibleError
+
+BYTES_PER_ENTRY = 128
+"""Peak of one entry: as it was read, sorted, summed, and as it is written."""
+
+Entries = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+
+
+class SortedCounts(Protocol):
+    """A table on disk as keys, which ascend, and counts."""
+
+    @property
+    def directory(self) -> Path:
+        """The artifact it belongs to."""
+
+    @property
+    def length(self) -> int:
+        """How many entries there are."""
+
+    def read(self, start: int, stop: int) -> Entries:
+        """Keys and counts of the entries ``start … stop − 1``, in memory."""
+
+
+def summed(tables: Sequence[SortedCounts], budget: int) -> Iterator[Entries]:
+    """The distinct keys of all tables, ascending, each with the sum of its counts.
+
+    Not empty pieces; at most ``budget`` entries are in memory together. Counts uint64.
+
+    Raises:
+        IncompatibleError: keys of a table that do not ascend.
+    """
+    readers = [_Reader(table) for table in tables if table.length]
+    while readers:
+        for reader in readers:
+            reader.fill(budget // len(readers))
+        # up to here every table is in memory
+        limit = min((int(reader.keys[-1]) for reader in readers if reader.more), default=None)
+        taken = [reader.take(limit) for reader in readers]
+        yield _added(*(np.concatenate(column) for column in zip(*taken, strict=True)))
+        readers = [reader for reader in readers if len(reader.keys) or reader.more]
+
+
+class _Reader:
+    """The next entries of one table that no sum has taken yet."""
+
+    def __init__(self, table: SortedCounts) -> None:
+        self._table = table
+        self._read, self._last = 0, -1
+        self.keys: NDArray[np.uint64] = np.zeros(0, np.uint64)
+        self._counts: NDArray[np.uint64] = np.zeros(0, np.uint64)
+
+    @property
+    def more(self) -> bool:
+        """Whether there are entries that are not in memory."""
+        return self._read < self._table.length
+
+    def fill(self, entries: int) -> None:
+        """Read until ``entries`` are in memory, or all that are left."""
+        stop = min(self._read + max(0, entries - len(self.keys)), self._table.length)
+        if stop == self._read:
+            return
+        keys, counts = self._table.read(self._read, stop)
+        if int(keys[0]) <= self._last or bool(np.any(keys[1:] <= keys[:-1])):
+            raise IncompatibleError("holds counts out of order", where=str(self._table.directory))
+        self._read, self._last = stop, int(keys[-1])
+        self.keys = np.concatenate((self.keys, keys))
+        self._counts = np.concatenate((self._counts, counts))
+
+    def take(self, limit: int | None) -> Entries:
+        """The entries in memory up to the key ``limit``, all without one; they are forgotten."""
+        end = len(self.keys)
+        if limit is not None:
+            end = int(np.searchsorted(self.keys, np.uint64(limit), "right"))
+        taken = self.keys[:end], self._counts[:end]
+        self.keys, self._counts = self.keys[end:].copy(), self._counts[end:].copy()
+        return taken
+
+
+def _added(keys: NDArray[np.uint64], counts: NDArray[np.uint64]) -> Entries:
+    # a stable sort knows ascending runs and merges them
+    order = np.argsort(keys, kind="stable")
+    distinct, lengths = run_lengths(keys[order])
+    return distinct, np.add.reduceat(counts[order], np.cumsum(lengths) - lengths)
