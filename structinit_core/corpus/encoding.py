@@ -40,7 +40,7 @@ def encoded(
     """
     frame = find_frame(tokenizer)
     cached = cuts_like_gpt2(tokenizer)
-    encode = WordCache(tokenizer, frame).encode if cached else _library(tokenizer, frame)
+    encode = WordCache(tokenizer, frame).encode if cached else library_encoder(tokenizer, frame)
 
     def work(batch: Sequence[str]) -> Encoded:
         with library_faults("the tokenizer cannot encode the text"):
@@ -95,7 +95,10 @@ def _cuts_the_trial(split: pre_tokenizers.PreTokenizer) -> bool:
     return cut_pretokens(_TRIAL, CharacterClasses(split)) == theirs
 
 
-def _library(tokenizer: Tokenizer, frame: Frame | None) -> Callable[[Sequence[str]], Encoded]:
+def library_encoder(
+    tokenizer: Tokenizer, frame: Frame | None
+) -> Callable[[Sequence[str]], Encoded]:
+    """The library's own way to encode and frame a batch."""
     begin, end = ([frame.begin_id], [frame.end_id]) if frame else ([], [])
 
     def encode(batch: Sequence[str]) -> Encoded:

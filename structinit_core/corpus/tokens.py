@@ -62,10 +62,9 @@ def tokenize(
     Raises:
         InputError: no document, none with a token, or text the tokenizer cannot encode.
     """
-    progress = progress or Silent()
     width = np.uint16 if vocabulary_size(tokenizer) <= 1 << 16 else np.uint32
     lengths = array("q")
-    batches = _batches(documents, progress)
+    batches = in_batches(documents, progress)
     with (
         ArrayWriter(directory / "tokens.npy", width) as writer,
         closing(encoded(batches, tokenizer)) as parts,
@@ -128,7 +127,9 @@ def _draw(ids: NDArray[Any], seed: int) -> float:
     return int.from_bytes(digest.digest(), "little") / 2**64
 
 
-def _batches(documents: Iterable[str], progress: Progress) -> Iterator[list[str]]:
+def in_batches(documents: Iterable[str], progress: Progress | None = None) -> Iterator[list[str]]:
+    """The documents in lists of about four million characters, told to ``progress``."""
+    progress = progress or Silent()
     batch: list[str] = []
     characters = 0
     for document in documents:
