@@ -10,7 +10,7 @@ import transformers
 from structinit_core.blueprint import Role, make_blueprint
 from structinit_core.errors import IncompatibleError
 from structinit_core.linalg import generator
-from structinit_core.model.load import first_line, quiet
+from structinit_core.model.load import check_config, first_line, quiet
 
 
 def default_tensors(config: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
@@ -24,15 +24,14 @@ def default_tensors(config: dict[str, Any], seed: int) -> dict[str, torch.Tensor
         IncompatibleError: the config has no blueprint, or transformers cannot build it.
     """
     blueprint = make_blueprint(config)
-    family = str(config.get("model_type"))
-    fields = {key: value for key, value in config.items() if key != "model_type"}
+    settings = check_config(config)
     draw = int(generator(seed, "transformers default").integers(2**63))
     with quiet(), torch.random.fork_rng(devices=[]):
         # torch.manual_seed would seed CUDA's generators too, which are not brought back.
         torch.default_generator.manual_seed(draw)
         try:
             model = transformers.AutoModelForCausalLM.from_config(
-                transformers.AutoConfig.for_model(family, **fields),
+                settings,
                 trust_remote_code=False,
                 dtype=torch.float32,
             )

@@ -5,10 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import transformers
-
-from structinit_core.errors import IncompatibleError
-from structinit_core.model.load import first_line, quiet
+from structinit_core.model.load import check_config
 
 _NO_MATTER = re.compile(
     r"architectures|dtype|torch_dtype|_.*|transformers_version|.*_token_ids?|use_cache|.*drop.*"
@@ -26,13 +23,5 @@ def effective_config(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         IncompatibleError: transformers refuses the config.
     """
-    family = str(config.get("model_type"))
-    fields = {key: value for key, value in config.items() if key != "model_type"}
-    with quiet():
-        try:
-            whole = transformers.AutoConfig.for_model(family, **fields).to_dict()
-        except Exception as error:  # each validator of transformers raises a class of its own
-            raise IncompatibleError(
-                f"config: transformers refuses it ({first_line(error)})"
-            ) from error
+    whole: dict[str, Any] = check_config(config).to_dict()
     return {key: value for key, value in whole.items() if not _NO_MATTER.fullmatch(key)}

@@ -13,8 +13,8 @@ import transformers
 from structinit_core.errors import IncompatibleError
 
 
-def check_config(config: dict[str, Any]) -> None:
-    """Refuse a config that transformers itself would refuse, before any work is done.
+def check_config(config: dict[str, Any]) -> Any:
+    """Transformers' own object of ``config``, refused before any work where it refuses.
 
     Raises:
         IncompatibleError: with the first line of transformers' reason.
@@ -23,7 +23,7 @@ def check_config(config: dict[str, Any]) -> None:
     fields = {key: value for key, value in config.items() if key != "model_type"}
     with quiet():
         try:
-            transformers.AutoConfig.for_model(family, **fields)
+            return transformers.AutoConfig.for_model(family, **fields)
         except Exception as error:  # each validator of transformers raises a class of its own
             raise IncompatibleError(
                 f"config: transformers refuses it ({first_line(error)})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -205,19 +205,17 @@ def _look(line: Line) -> str:
 
 
 def _points(frame: Frame, xs: Iterable[float], ys: Iterable[float]) -> Pairs:
-    """Points on the plane; a line that leaves it is cut where it does, so slopes stay true."""
+    """Points on the plane, with those where the line leaves it, so that slopes stay true."""
     points: Pairs = []
     before: tuple[float, float] | None = None
     for x, y in zip(xs, ys, strict=False):
         across = WIDTH * frame.across(x)
         if before is not None and y != before[1]:
-            shares = [(edge - before[1]) / (y - before[1]) for edge in (frame.bottom, frame.top)]
+            (start, loss), rise = before, y - before[1]
+            shares = sorted((edge - loss) / rise for edge in (frame.bottom, frame.top))
             points += [
-                (
-                    before[0] + share * (across - before[0]),
-                    _y(frame, before[1] + share * (y - before[1])),
-                )
-                for share in sorted(shares)
+                (start + share * (across - start), _y(frame, loss + share * rise))
+                for share in shares
                 if 0 < share < 1
             ]
         before = (across, y)
@@ -225,12 +223,30 @@ def _points(frame: Frame, xs: Iterable[float], ys: Iterable[float]) -> Pairs:
     return points
 
 
+def _runs(points: Pairs) -> Iterator[Pairs]:
+    """Parts of a line that lie on the plane: none along its edges."""
+    run: Pairs = []
+    for before, after in pairwise(points):
+        if before[1] == after[1] and before[1] in (0, HEIGHT):
+            run = []
+            continue
+        if not run:
+            run = [before]
+        run.append(after)
+        if after[1] in (0, HEIGHT):
+            yield run
+            run = []
+    if run:
+        yield run
+
+
 def _text(points: Pairs) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
 def _curve(frame: Frame, line: Line) -> str:
-    return f'<polyline class="{_look(line)}" points="{_text(_points(frame, line.xs, line.ys))}"/>'
+    runs = _runs(_points(frame, line.xs, line.ys))
+    return "\n".join(f'<polyline class="{_look(line)}" points="{_text(run)}"/>' for run in runs)
 
 
 def _band(frame: Frame, line: Line) -> str:
@@ -244,7 +260,8 @@ def _marks(frame: Frame, line: Line, y: float) -> str:
     """The start as a dot, the number at the end, a triangle where the top cuts the line."""
     kind, start, end = _look(line), frame.across(line.xs[0]), frame.across(line.xs[-1])
     peak = max(zip(line.ys, line.xs, strict=False))
-    cut = f'<text class="end middle {kind}" x="{100 * frame.across(peak[1]):.2f}%" y="10">▲</text>'
+    at = f"{100 * frame.across(peak[1]):.2f}%"
+    cut = f'<text class="end {kind}" x="{at}" y="10">▲{line.number}</text>'
     dot = f'<circle class="{kind}" cx="{100 * start:.2f}%" cy="{_y(frame, line.ys[0]):.1f}" r="3"/>'
     return (
         f'<text class="end {kind}" x="{100 * end:.2f}%" dx="6" y="{y + 5:.1f}">{line.number}</text>'
@@ -253,7 +270,10 @@ def _marks(frame: Frame, line: Line, y: float) -> str:
 
 
 def _levels(frame: Frame, levels: Sequence[Level]) -> list[str]:
-    """Dashed lines, each with its label above it, or below where one is above already."""
+    """Dashed lines, each with its label above it, or below where one is above already.
+
+    Labels stand at the left: curves crowd together at their ends.
+    """
     drawn, last = [], -math.inf
     for level in levels:
         at = _y(frame, level.value)
@@ -261,7 +281,7 @@ def _levels(frame: Frame, levels: Sequence[Level]) -> list[str]:
         last = text
         drawn.append(
             f'<line class="level" x2="100%" y1="{at:.1f}" y2="{at:.1f}"/>'
-            f'<text class="value" x="100%" y="{text:.1f}">'
+            f'<text x="{100 * _SLOT + 1:.0f}%" y="{text:.1f}">'
             f"{escaped(level.name)} {level.value:.3f}</text>"
         )
     return drawn

@@ -86,27 +86,40 @@ def result_of(
             "valid": [path.name for path in job.valid],
             "train_tokens": len(text.train.ids),
             "scored_tokens": found.tokens,
+            "leaked_share": text.leaked,
         },
         protocol=protocol.model_dump(mode="json") | {"optimizer": OPTIMIZER},
         machine=_machine() | dict(machine),
         references=found,
-        notes=_notes(job, text),
+        notes=_notes(job, text, field),
     )
 
 
-def _notes(job: RaceJob, text: RaceText) -> list[str]:
+def _notes(job: RaceJob, text: RaceText, field: Sequence[Entrant]) -> list[str]:
     """What a reader of the result has to know about its conditions."""
     trained = job.protocol.steps * job.protocol.batch_tokens
     notes = [
         f"{trained:,} tokens are trained on, of a text of {len(text.train.ids):,}; a compiled "
-        "start has been counted on the whole of it before",
+        "start has been counted on that text before",
         "intervals are over seeds (start and data order), not over held-out text; tokenizer "
         "and encoding are shared by all arms and charged to none",
     ]
+    if text.leaked > 0:
+        notes.append(
+            f"{text.leaked:.2%} of the held-out tokens are in documents of the training text"
+        )
     given = [arm.name for arm in job.arms if arm.path]
     if given:
         names = ", ".join(given)
         notes.append(f"a given checkpoint is charged what its run.json says, if any: {names}")
+    for entrant in field:
+        tried = [run.learning_rate for run in entrant.runs if run.purpose == "sweep"]
+        best = entrant.setting.rate if entrant.setting else None
+        if best is not None and best in (min(tried), max(tried)):
+            side = "smallest" if best == min(tried) else "largest"
+            notes.append(
+                f"{entrant.arm.name}: the best rate, {best:g}, is the {side} that was tried"
+            )
     return notes
 
 

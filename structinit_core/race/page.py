@@ -12,7 +12,7 @@ from structinit_core.diagnose.style import STYLE
 from structinit_core.race.lines import line_chart, loss_levels, loss_lines
 from structinit_core.race.result import ArmResult, Estimate, Milestone, RaceResult
 
-_STARTED = ("after 0 steps", "at the end")
+_WHEN = ("before training", "at the end")
 _LONGEST = 2000
 
 
@@ -21,10 +21,11 @@ def race_page(result: RaceResult) -> str:
 
     Every text is escaped, and the page's own policy forbids scripts and anything from elsewhere.
     """
+    verdicts = "".join(map(_verdict, result.arms))
     notes = "".join(f"<li>{escaped(note, _LONGEST)}</li>" for note in result.notes)
     parts = [
-        section("Verdicts", f"<ul>{''.join(map(_verdict, result.arms))}</ul>"),
-        section("Loss", _chart(result, seconds=False), _chart(result, seconds=True)),
+        section("Verdicts", f"<ul>{verdicts}</ul>" if verdicts else ""),
+        _charts(result),
         _arms(result),
         _differences(result),
         _targets(result),
@@ -120,6 +121,12 @@ def _verdict(arm: ArmResult) -> str:
     return f"<li><strong>{escaped(arm.name)}</strong>: {said}</li>"
 
 
+def _charts(result: RaceResult) -> str:
+    drawn = [_chart(result, seconds=seconds) for seconds in (False, True)]
+    content = "\n".join(picture for picture in drawn if picture)
+    return section("Loss", f'<div class="wide">\n{content}\n</div>' if content else "")
+
+
 def _chart(result: RaceResult, *, seconds: bool) -> str:
     lines, levels = loss_lines(result, seconds=seconds), loss_levels(result)
     picture = line_chart(
@@ -150,23 +157,23 @@ def _milestones(arm: ArmResult) -> dict[float, Milestone]:
 
 def _arms(result: RaceResult) -> str:
     parts = shares(result.arms)
-    head = ["start", "made from", "status", "rate", "step 0"]
-    head += [f"{share:.4g} %" for share in (100 * share for share in parts)]
-    head += ["to baseline at the end", "seconds saved", "start, s", "step, s", "lead lost at step"]
+    head = ["start", "status", "at the end, to baseline", "seconds saved", "rate", "step 0"]
+    head += [f"{100 * share:.4g} %" for share in parts]
+    head += ["making it, s", "step, s", "lead lost at step", "made from"]
 
     def row(arm: ArmResult) -> Iterator[str]:
         found = _milestones(arm)
         fallen = f", {_many(len(arm.diverged_seeds), 'seed')} diverged"
-        yield escaped(arm.source)
         yield arm.status + (fallen if arm.diverged_seeds and arm.status != "diverged" else "")
+        yield _cell(arm.final_difference, difference_text)
+        yield _cell(arm.seconds_saved, count_text)
         yield "–" if arm.learning_rate is None else f"{arm.learning_rate:g}"
         yield "–" if (before := step_zero(arm)) is None else loss_text(before)
         for share in parts:
             yield _cell(found[share].loss if share in found else None, loss_text)
-        yield _cell(arm.final_difference, difference_text)
-        yield _cell(arm.seconds_saved, count_text)
         yield from (number(seconds) for seconds in (arm.start_seconds, arm.step_seconds))
         yield number(arm.crossover_step)
+        yield escaped(arm.source)
 
     return table("All starts", head, ((name, [*row(arm)]) for name, arm in _names(result.arms)))
 
@@ -203,7 +210,8 @@ def _gradients(arms: Sequence[ArmResult]) -> str:
     for name, arm in _names(arms):
         largest = max(arm.gradient_norms.values(), default=0.0)
         digits = max(3, 2 - math.floor(math.log10(largest))) if largest > 0 else 3
-        bars = [Bar(layer, norm) for layer, norm in arm.gradient_norms.items()]
+        layers = sorted(arm.gradient_norms, key=_depth)
+        bars = [Bar(layer, arm.gradient_norms[layer]) for layer in layers]
         what = f"Gradient norm of {arm.name}"
         chart = bar_chart(bars, what=what, unit="by layer", digits=min(digits, 12))
         pictures.append(figure(chart, name))
@@ -213,6 +221,14 @@ def _gradients(arms: Sequence[ArmResult]) -> str:
         "Gradient norm by layer",
         f'<p class="soft">{said}</p>\n<div class="small">{drawn}</div>' if drawn else "",
     )
+
+
+def _depth(layer: str) -> tuple[int, int, str]:
+    """The order of the network; ``race.json`` has its keys in that of the alphabet."""
+    digits = layer.removeprefix("layer ")
+    if digits != layer and digits.isdecimal():
+        return 1, len(digits), digits
+    return (0 if layer == "embed" else 2), 0, layer
 
 
 def _buckets(arms: Sequence[ArmResult]) -> str:
@@ -245,7 +261,7 @@ def _seen(low: int, high: int | None) -> str:
 def _induction(arms: Sequence[ArmResult]) -> str:
     rows: list[Row] = []
     for name, arm in _names(arms):
-        for when, found in zip(_STARTED, (arm.induction_start, arm.induction_end), strict=True):
+        for when, found in zip(_WHEN, (arm.induction_start, arm.induction_end), strict=True):
             if found is not None:
                 gain = difference_text(found.second - found.first)
                 halves = (loss_text(found.first), loss_text(found.second))
@@ -304,5 +320,5 @@ def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, bool):
         yield name, "yes" if value else "no"
     else:
-        known = value is None or isinstance(value, float | int | str)
-        yield name, number(value) if known else escaped(str(value))
+        known = value is None or isinstance(value, float | int)
+        yield name, number(value) if known else escaped(str(value), _LONGEST)

@@ -78,9 +78,9 @@ def _write(
     for line, end in zip(lines, ends, strict=True):
         where = (frame.across(line.xs[-1]) + 0.008, end)
         _plain(axes.text(*where, str(line.number), color=_colour(line), va="center", weight="bold"))
-    columns = 2 if len(lines) > 4 else 1
     # The legend is made with numbers and named after: it hides names that begin with "_".
-    legend = axes.legend(handles, [str(line.number) for line in lines], ncols=columns, fontsize=9)
+    numbers, small = [str(line.number) for line in lines], {"fontsize": 9, "frameon": False}
+    legend = figure.legend(handles, numbers, loc="outside lower center", ncols=2, **small)
     for text, line in zip(legend.get_texts(), lines, strict=True):
         cut = f"  ▲ {max(line.ys):.2f}" if max(line.ys) > frame.top else ""
         text.set_text(f"{line.number}  {_drawable(line.label)}{cut}")
@@ -121,20 +121,22 @@ def _line(axes: Axes, frame: Frame, line: Line) -> Any:
     peak, at = max(zip(line.ys, across, strict=False))
     if peak > frame.top:
         axes.plot([at], [frame.top], "^", color=colour, markersize=7, clip_on=False)
+        _plain(axes.text(at + 0.012, frame.top, str(line.number), color=colour, va="center"))
     else:
         axes.plot(across[:1], line.ys[:1], "o", color=colour, markersize=4)
     return drawn
 
 
 def _texts(axes: Axes, frame: Frame, levels: Sequence[Level]) -> None:
-    """Labels at the right, above their lines; below where another is right above."""
+    """Labels at the left, above their lines; below where another is right above."""
     gap, last = (frame.top - frame.bottom) / 24, float("inf")
+    small: Any = {"color": _SOFT, "fontsize": 8}
     for level in levels:
         above = last - level.value > 2 * gap
         last = level.value
         said = f"{level.name} {level.value:.3f}"
         side = "bottom" if above else "top"
-        _plain(axes.text(0.995, level.value, said, ha="right", va=side, color=_SOFT, fontsize=8))
+        _plain(axes.text(frame.across(frame.floor) + 0.01, level.value, said, va=side, **small))
 
 
 def _colour(line: Line) -> str:

@@ -31,6 +31,8 @@ from structinit_core.race.timing import median_step_seconds
 
 MARK = "protocol.json"
 _SCHEMA = "structinit/race-protocol/1"
+_WORTH_A_WARNING = 0.01
+"""A heading or an empty line that stands in both texts is none."""
 
 
 def race_starts(job: RaceJob, output: Path, progress: Progress | None = None) -> bool:
@@ -57,6 +59,8 @@ def race_starts(job: RaceJob, output: Path, progress: Progress | None = None) ->
         output.mkdir(exist_ok=True)
         publish_text(output / MARK, pretty_json({"schema": _SCHEMA} | _described(job)))
         text = prepare_text(job, blueprint.context, output, progress)
+        if text.leaked > _WORTH_A_WARNING:
+            progress.warn(f"{text.leaked:.1%} of the held-out tokens are trained on, too")
         for arm in job.arms:
             if arm.path is not None:
                 refuse_checkpoint(arm.path, job, text)

@@ -138,12 +138,18 @@ def mean(values: Sequence[float]) -> float:
 
 
 def mean_norms(runs: Sequence[RunRecord]) -> dict[str, float]:
-    """Mean gradient norm by layer, over the runs that have the layer."""
-    layers = dict.fromkeys(layer for run in runs for layer in run.gradient_norms)
+    """Mean gradient norm by layer from the embedding to the head, over the runs that have it."""
+    layers = sorted({layer for run in runs for layer in run.gradient_norms}, key=_depth)
     return {
         layer: mean([run.gradient_norms[layer] for run in runs if layer in run.gradient_norms])
         for layer in layers
     }
+
+
+def _depth(layer: str) -> tuple[int, int]:
+    """Where a layer stands: ``embed``, ``layer 0``, ``layer 1`` …, ``head``."""
+    number = layer.removeprefix("layer ")
+    return (1, int(number)) if number.isdigit() else (2 * (layer == "head"), 0)
 
 
 def mean_buckets(probes: Sequence[tuple[Probe, Probe]]) -> tuple[BucketChange, ...]:

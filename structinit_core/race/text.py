@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,8 @@ TOKENS_VERSION = 1
 class RaceText:
     """The counts of the training text, its tokens, and the held-out windows that are scored.
 
-    counted: how often each token stands in the training text, int64 (V,). digest: of all.
+    counted: how often each token stands in the training text, int64 (V,). leaked: share of the
+    held-out tokens in documents that the training text holds, too. digest: of all.
     """
 
     counts: Counts
@@ -51,6 +54,7 @@ class RaceText:
     valid: TokenStream
     windows: NDArray[np.int64]
     counted: NDArray[np.int64]
+    leaked: float
     digest: str
 
 
@@ -88,8 +92,16 @@ def prepare_text(job: RaceJob, context: int, directory: Path, progress: Progress
         valid=valid,
         windows=windows,
         counted=np.bincount(train.ids, minlength=counts.vocabulary),
+        leaked=leaked_share(train, valid),
         digest="-".join(manifest.content[:16] for manifest in manifests if manifest),
     )
+
+
+def leaked_share(train: TokenStream, valid: TokenStream) -> float:
+    """The share of ``valid``'s tokens that lie in documents that ``train`` holds word for word."""
+    known = {digest for digest, _ in _documents(train)}
+    both = sum(length for digest, length in _documents(valid) if digest in known)
+    return both / max(1, len(valid.ids))
 
 
 class BatchOrder:
@@ -118,6 +130,13 @@ class BatchOrder:
             draw = generator(self._seed, "data order", f"epoch {epoch}")
             self._epoch, self._permutation = epoch, draw.permutation(self._windows)
         return int(self._permutation[at])
+
+
+def _documents(stream: TokenStream) -> Iterator[tuple[bytes, int]]:
+    """Digest of the tokens' values, and length, of each document."""
+    for start, stop in zip(stream.offsets[:-1], stream.offsets[1:], strict=True):
+        ids = stream.ids[start:stop]
+        yield hashlib.blake2b(ids.tobytes(), digest_size=16).digest(), len(ids)
 
 
 def _tokens(

@@ -86,7 +86,7 @@ def test_the_config_is_heeded_and_not_changed() -> None:
     [
         ({"model_type": "evil"}, "not supported"),
         ({"n_embd": 33}, "multiple"),
-        ({"initializer_range": "wide"}, "transformers cannot build it"),
+        ({"initializer_range": "wide"}, "transformers refuses it"),
     ],
 )
 def test_what_cannot_be_built_is_refused(change: dict[str, Any], complaint: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -145,3 +146,45 @@ def arm() -> Callable[..., ArmResult]:
 @pytest.fixture
 def waiting() -> Callable[..., ArmResult]:
     return empty_arm
+
+
+class Reader(HTMLParser):
+    """Every element with its attributes, and text outside of the style; refuses unclosed tags."""
+
+    VOID = frozenset(("meta", "br", "rect", "line", "circle", "polyline", "polygon"))
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open and data.strip():
+            self.texts.append(data.strip())
+
+    def tags(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+    def labels(self) -> list[str]:
+        """Text alternatives of the line charts."""
+        return [svg["aria-label"] or "" for svg in self.tags("svg") if svg.get("class") == "lines"]
+
+
+@pytest.fixture
+def read() -> type[Reader]:
+    return Reader

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from structinit_core.corpus import TokenStream
-from structinit_core.race.text import BatchOrder
+from structinit_core.race.text import BatchOrder, leaked_share
 
 CONTEXT = 8
 
@@ -56,3 +56,15 @@ def test_seeds_decide_the_order() -> None:
 
 def test_a_batch_holds_at_least_one_window() -> None:
     assert order(500, batch_tokens=1).batch(0).shape == (1, CONTEXT + 1)
+
+
+def documents(*texts: list[int]) -> TokenStream:
+    ids = np.array([token for text in texts for token in text], np.uint16)
+    return TokenStream(ids, np.cumsum([0, *map(len, texts)]))
+
+
+def test_what_is_trained_on_is_not_held_out() -> None:
+    train = documents([1, 2, 3], [4, 5], [6])
+    assert leaked_share(train, documents([1, 2], [3, 4, 5], [7])) == 0
+    assert leaked_share(train, documents([4, 5], [7] * 6)) == 0.25
+    assert leaked_share(train, train) == 1

@@ -240,6 +240,21 @@ def test_no_baseline_no_comparison(runs: list[RunRecord]) -> None:
     assert mine.verdict == "Nothing to compare with: default has no evidence at the same seeds."
 
 
+def test_a_baseline_that_rises_again_is_timed_by_when_it_was_there() -> None:
+    overfitted = [8.0, 7.9, 7.6, 7.0, 4.0, 3.8, 4.0]
+    runs = [evidence(seed, losses=overfitted) for seed in (1, 2, 3)]
+    saved = second(race(arm("default", runs), arm("twin", runs))).seconds_saved
+    assert saved is not None
+    assert (saved.mean, saved.low, saved.high) == (0, 0, 0)
+
+
+def test_layers_stand_in_the_order_of_the_network() -> None:
+    norms = {"embed": 1.0, "head": 2.0, "layer 0": 3.0, "layer 10": 4.0, "layer 2": 5.0}
+    runs = [evidence(seed, gradient_norms=norms) for seed in (1, 2, 3)]
+    found = race(arm("default", runs)).arms[0].gradient_norms
+    assert list(found) == ["embed", "layer 0", "layer 2", "layer 10", "head"]
+
+
 def test_names_must_be_unique_and_hold_the_baseline() -> None:
     for arms in ([arm("ours", [])], [default(), default()]):
         with pytest.raises(ValueError, match="unique names"):
