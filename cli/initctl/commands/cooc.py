@@ -24,6 +24,7 @@ def cooc(
     holdout: o.Holdout = 0.02,
     documents: o.Border = o.Documents.BLANK,
     text_field: o.TextField = None,
+    tokens: o.Tokens = None,
     seed: o.Seed = 0,
     memory: o.Memory = "4G",  # type: ignore[assignment]
     jobs: o.Jobs = None,
@@ -39,6 +40,7 @@ def cooc(
     from structinit_core.corpus import Border
     from structinit_core.recipes.count_plan import plan_counting
     from structinit_core.recipes.counting import CountSource, count_corpus
+    from structinit_core.recipes.record import bound
 
     progress = TerminalProgress(quiet)
     with text_paths(texts) as paths, progress.running():
@@ -55,5 +57,14 @@ def cooc(
         if plan:
             print_json(plan_counting(paths, offsets, memory).model_dump(mode="json"))
             return
-        made = count_corpus(source, output, memory_bytes=memory, force=force, progress=progress)
+        made = count_corpus(
+            source,
+            output,
+            tokens=tokens,
+            memory_bytes=memory,
+            force=force,
+            progress=progress,
+        )
+        if made:
+            progress.note(bound(output))
     print_published(output, made, json, progress)
