@@ -20,6 +20,10 @@ from structinit_core.corpus.word_cache import WordCache
 Encoded = tuple[NDArray[np.uint32], NDArray[np.int64]]
 """The framed ids of a batch's documents in order, and how many each document has."""
 _AHEAD = 2
+_TOO_NEW = 0.5
+"""Share of a batch's text that the cache did not know, above which it costs more than it saves."""
+_REST = 15
+"""Batches that go by the library before the cache is tried again."""
 _CUT_LIKE_GPT2 = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
 _FRAMING = ("ByteLevel", "BertProcessing", "RobertaProcessing")
 """Post-processors that add nothing but special tokens, which are not asked for."""
@@ -33,14 +37,15 @@ def encoded(
 
     Every document is framed by the tokenizer's begin and end tokens where it has them; the
     spelling of a special token is encoded as the text it is. Cost: that of :class:`WordCache`
-    where :func:`cuts_like_gpt2` is true, else the library's. Memory: four batches and their ids.
+    where :func:`cuts_like_gpt2` is true and words come again, else the library's. Memory: four
+    batches and their ids.
 
     Raises:
         InputError: text the tokenizer cannot encode.
     """
-    frame = find_frame(tokenizer)
-    cached = cuts_like_gpt2(tokenizer)
-    encode = WordCache(tokenizer, frame).encode if cached else library_encoder(tokenizer, frame)
+    encode = library_encoder(tokenizer, find_frame(tokenizer))
+    if cuts_like_gpt2(tokenizer):
+        encode = _cached(WordCache(tokenizer, find_frame(tokenizer)), encode)
 
     def work(batch: Sequence[str]) -> Encoded:
         with library_faults("the tokenizer cannot encode the text"):
@@ -105,6 +110,24 @@ def library_encoder(
         encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
         ids = [np.array(begin + encoding.ids + end, np.uint32) for encoding in encodings]
         return np.concatenate(ids), np.array([len(part) for part in ids], np.int64)
+
+    return encode
+
+
+def _cached(
+    cache: WordCache, by_library: Callable[[Sequence[str]], Encoded]
+) -> Callable[[Sequence[str]], Encoded]:
+    """By the cache; where pre-tokens seldom come again, as in Chinese, mostly by the library."""
+    rest = 0
+
+    def encode(batch: Sequence[str]) -> Encoded:
+        nonlocal rest
+        if rest:
+            rest -= 1
+            return by_library(batch)
+        found = cache.encode(batch)
+        rest = _REST if cache.new > _TOO_NEW else 0
+        return found
 
     return encode
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from itertools import chain, pairwise
+from itertools import chain, compress, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from structinit_core.corpus import numbering as nr
-from structinit_core.corpus.pretokens import CharacterClasses, character_at
+from structinit_core.corpus.pretokens import SPACE, CharacterClasses, character_at
 from structinit_core.corpus.tokenizer import Frame
 
 MAX_ENTRIES = (1 << 19) - 1
@@ -19,6 +19,7 @@ MAX_KEY_BYTES = 1 << 23
 """A cache that is full of entries or of their text is emptied."""
 FIRST_IDS = 1 << 14
 _REFERENCES = 1 << 16
+_LINE = 256
 
 
 class WordCache:
@@ -41,6 +42,8 @@ class WordCache:
         self._tokenizer = tokenizer
         self._frame = ([frame.begin_id], [frame.end_id]) if frame else ([], [])
         self._classes = CharacterClasses(tokenizer.pre_tokenizer)
+        line_end = tokenizer.encode("\n", add_special_tokens=False).ids
+        self._line_end = line_end[0] if len(line_end) == 1 else None
         self._lock = threading.Lock()
         slots = 1 << (2 * entries).bit_length()
         entries += len(self._frame)
@@ -53,7 +56,9 @@ class WordCache:
         self._id_starts = np.empty(entries + 1, np.int64)
         self._references = np.empty(_REFERENCES, np.int32)
         self._ids = np.empty(FIRST_IDS, np.uint32)
-        self._entries = 0
+        self._entries = self._asked = 0
+        self.new = 0.0
+        """The share of the last batch's text that had to be asked for."""
         self._clear()
 
     @property
@@ -74,7 +79,10 @@ class WordCache:
         del encoded
         with self._lock:
             try:
-                return self._encode(data, ends)
+                self._asked = 0
+                found = self._encode(data, ends)
+                self.new = self._asked / max(1, sum(map(len, documents)))
+                return found
             except BaseException:
                 self._clear()  # it may hold pre-tokens without ids
                 raise
@@ -124,6 +132,28 @@ class WordCache:
         self._add(found)
 
     def _ask(self, texts: list[str]) -> list[list[int]]:
+        """The ids of each pre-token, asked for in lines of many: a call for each costs more.
+
+        A line end between two words is a pre-token of its own, and they do not hold any.
+        """
+        classes = self._classes.table
+        blank = [classes[ord(text[-1])] == SPACE for text in texts]
+        words = [text for text, alone in zip(texts, blank, strict=True) if not alone]
+        lines = [words[at : at + _LINE] for at in range(0, len(words), _LINE)]
+        self._asked += sum(map(len, texts))
+        encoded = self._encode_each(["\n".join(line) for line in lines])
+        found = chain.from_iterable(map(self._apart, lines, encoded))
+        spaces = iter(self._encode_each(list(compress(texts, blank))))
+        return [next(spaces) if alone else next(found) for alone in blank]
+
+    def _apart(self, words: list[str], ids: list[int]) -> list[list[int]]:
+        """The ids of a line of words, word by word."""
+        cuts = [at for at, token in enumerate(ids) if token == self._line_end]
+        if len(cuts) != len(words) - 1:
+            return self._encode_each(words)  # the line end has no token of its own
+        return [ids[a + 1 : b] for a, b in pairwise((-1, *cuts, len(ids)))]
+
+    def _encode_each(self, texts: list[str]) -> list[list[int]]:
         encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,3 +119,26 @@ def test_batches_come_in_order(own: Tokenizer) -> None:
     batches = [[f"word {at}"] * (at % 3 + 1) for at in range(50)]
     found = [len(lengths) for _, lengths in encoding.encoded(batches, own)]
     assert found == [len(batch) for batch in batches]
+
+
+def test_text_without_words_that_come_again_goes_the_librarys_way(own: Tokenizer) -> None:
+    draw = random.Random(3)
+    batches = [["".join(draw.choices("abcdefgh", k=20))] for _ in range(50)]
+    batches += [["the cat sat on the mat " * 9]] * 40
+    frame = find_frame(own)
+    plain = encoding.library_encoder(own, frame)
+    calls: list[int] = []
+
+    def library(batch: list[str]) -> encoding.Encoded:
+        calls.append(1)
+        return plain(batch)
+
+    encode = encoding._cached(encoding.WordCache(own, frame), library)
+    for at, batch in enumerate(batches):
+        ids, lengths = encode(batch)
+        expected, counts = plain(batch)
+        assert ids.tolist() == expected.tolist()
+        assert lengths.tolist() == counts.tolist()
+        if at == 49:
+            assert len(calls) > 40
+    assert len(calls) < 70

@@ -97,6 +97,17 @@ def test_ids_that_ignore_merges_and_unknown_bytes() -> None:
         check(WordCache(tokenizer, None), tokenizer, ["abcab cab xyz é cab", "yy", ""], None)
 
 
+@pytest.mark.parametrize("unknown", [None, "<unk>", "Ċ"])
+def test_a_vocabulary_without_the_line_end(unknown: str | None) -> None:
+    letters = {letter: at for at, letter in enumerate(["<unk>", *"abcĠ", "ab"])}
+    if unknown == "Ċ":
+        letters |= {"Ċ": 6}
+    tokenizer = Tokenizer(models.BPE(letters, [("a", "b")], unk_token=unknown))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    texts = ["ab\ncab\n\n xa ya y", "é\nb c a\t\n b", "\n", "z"]
+    check(WordCache(tokenizer, None), tokenizer, texts, None)
+
+
 def test_special_tokens_inside_text(trained: Tokenizer) -> None:
     own = Tokenizer.from_str(trained.to_str())
     own.add_special_tokens([AddedToken("<|x|>", lstrip=True, rstrip=True, single_word=True)])
