@@ -14,6 +14,7 @@ from structinit_core.artifact import pretty_json
 from structinit_core.progress import Progress
 
 _LIBRARIES = ("structinit", "numpy", "scipy", "numba", "torch", "transformers", "tokenizers")
+_STATUS = Path("/proc/self/status")
 
 
 class Recorder:
@@ -96,6 +97,10 @@ def bound(directory: Path) -> str:
 
 def peak_memory_bytes() -> int:
     """The largest resident size of this process so far."""
+    if _STATUS.is_file():  # on Linux ru_maxrss begins with what the parent held at the fork
+        for line in _STATUS.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
