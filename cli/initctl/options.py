@@ -87,6 +87,14 @@ ShardSize = Annotated[
         help="Above this the weights are written as shards and an index.",
     ),
 ]
+Tokens = Annotated[
+    Path | None,
+    typer.Option(
+        "--tokens",
+        metavar="DIR",
+        help="Keep the token ids here, for the next count of the same text and tokenizer.",
+    ),
+]
 Jobs = Annotated[
     int | None,
     typer.Option(min=1, callback=set_jobs, help="Threads.", show_default="all cores", metavar="N"),

@@ -6,38 +6,22 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from structinit_core.artifact import (
-    Recipe,
-    file_input,
-    is_up_to_date,
-    load_array,
-    locked,
-    read_manifest,
-    staged,
-)
+from structinit_core.artifact import read_manifest
 from structinit_core.cooc import Counts, open_counts
-from structinit_core.corpus import (
-    TokenStream,
-    cut_windows,
-    load_tokenizer,
-    read_documents,
-    spread,
-    tokenize,
-)
+from structinit_core.corpus import TokenStream, cut_windows, spread
 from structinit_core.errors import IncompatibleError, InputError
 from structinit_core.linalg import generator
 from structinit_core.progress import Progress
 from structinit_core.race.protocol import RaceJob
 from structinit_core.recipes.counting import count_corpus
-
-TOKENS_KIND = "tokens"
-TOKENS_VERSION = 1
+from structinit_core.recipes.record import Recorder
+from structinit_core.recipes.tokenizing import keep_tokens
 
 
 @dataclass(frozen=True)
@@ -64,12 +48,18 @@ def prepare_text(job: RaceJob, context: int, directory: Path, progress: Progress
     Raises:
         InputError: unreadable text, or too little of it; and as in counting.
     """
-    where = directory / "counts"
-    count_corpus(job.source(), where, memory_bytes=job.memory_bytes, progress=progress)
+    source = job.source()
+    where, tokens = directory / "counts", directory / "train"
+    memory = job.memory_bytes
+    count_corpus(source, where, tokens=tokens, memory_bytes=memory, progress=progress)
     counts = open_counts(where)
-    tokenizer = where / "tokenizer.json"
-    train = _tokens(job, job.corpus, tokenizer, directory / "train", progress)
-    valid = _tokens(job, job.valid, tokenizer, directory / "valid", progress)
+    held_out = replace(
+        source, texts=job.valid, tokenizer=where / "tokenizer.json", train_vocabulary=None
+    )
+    record = Recorder(progress)
+    _, train = keep_tokens(source, tokens, record)
+    with _named(job.valid):
+        _, valid = keep_tokens(held_out, directory / "valid", record)
     spans = np.stack((valid.offsets[:-1], valid.offsets[1:]), axis=1)
     windows = spread(cut_windows(spans, context), job.protocol.eval_tokens)
     if len(windows) == 0:
@@ -129,25 +119,6 @@ def _documents(stream: TokenStream) -> Iterator[tuple[bytes, int]]:
     for start, stop in zip(stream.offsets[:-1], stream.offsets[1:], strict=True):
         ids = stream.ids[start:stop]
         yield hashlib.blake2b(ids.tobytes(), digest_size=16).digest(), len(ids)
-
-
-def _tokens(
-    job: RaceJob, texts: Sequence[Path], tokenizer: Path, directory: Path, progress: Progress
-) -> TokenStream:
-    with locked(directory):
-        recipe = Recipe(
-            kind=TOKENS_KIND,
-            version=TOKENS_VERSION,
-            params={"border": job.border.value, "text_field": job.text_field},
-            inputs=tuple(file_input(path) for path in (*texts, tokenizer)),
-        )
-        if not is_up_to_date(directory, recipe):
-            progress.stage("tokenizing")
-            documents = read_documents(texts, border=job.border, text_field=job.text_field)
-            with staged(directory, recipe) as work, _named(texts):
-                tokenize(documents, load_tokenizer(tokenizer), work, progress)
-    ids = load_array(directory / "tokens.npy", ("uint16", "uint32"))
-    return TokenStream(ids, np.array(load_array(directory / "offsets.npy", ("int64",))))
 
 
 @contextmanager

@@ -33,17 +33,16 @@ from structinit_core.corpus import (
     Tokenizer,
     TokenStream,
     hold_out,
-    load_tokenizer,
     read_documents,
     serialise,
     shard_of,
     tokenize,
-    train_tokenizer,
     vocabulary_size,
 )
 from structinit_core.errors import InputError, UsageError
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.record import Recorder
+from structinit_core.recipes.tokenizing import keep_tokens, make_tokens
 
 DEFAULT_MEMORY = 4 << 30
 _DOCUMENTS_AT_ONCE = 64
@@ -125,6 +124,7 @@ def count_corpus(
     source: CountSource,
     output: Path,
     *,
+    tokens: Path | None = None,
     memory_bytes: int = DEFAULT_MEMORY,
     force: bool = False,
     progress: Progress | None = None,
@@ -133,9 +133,12 @@ def count_corpus(
 
     The artifact holds ``counts.json`` (sizes), ``tokenizer.json``, the arrays of
     :func:`structinit_core.cooc.count_stream`, and the held-out documents' tokens.
-    Cost: bound by the tokenizer (about 10⁶ tokens a second on two cores). ``memory_bytes``
-    bounds the counting. Same source, same bytes, whatever the memory. A shard reads all texts
-    and tokenizes its own documents, and is published even where it has none.
+    Where ``tokens`` names a directory, the token ids are kept there as an artifact of their
+    own, and taken from it instead of the text while text and tokenizer are the same.
+    Cost: millions of tokens a second for a byte-level BPE with GPT-2's pattern, half a million
+    a core for any other tokenizer, which then bounds the run; ``run.json`` says what did.
+    ``memory_bytes`` bounds the counting. Same source, same bytes, whatever the memory. A
+    shard reads all texts and tokenizes its own documents, and is published even without one.
 
     Raises:
         InputError: an unreadable text or tokenizer. LockedError: another run writes there.
@@ -143,6 +146,8 @@ def count_corpus(
     """
     record = Recorder(progress or Silent())
     refuse_overlap(output, source.paths())
+    if tokens is not None:
+        refuse_overlap(tokens, [*source.paths(), output])
     with locked(output):
         refuse_foreign(output, COUNTS_KIND, force)
         record.stage("hashing inputs")
@@ -155,19 +160,26 @@ def count_corpus(
         if is_up_to_date(output, recipe):
             return False
         with staged(output, recipe) as work, scratch(output) as temporary:
-            _count_into(source, work, temporary, memory_bytes, record)
+            _count_into(source, work, temporary, tokens, memory_bytes, record)
             record.write(work)
     return True
 
 
 def _count_into(
-    source: CountSource, work: Path, temporary: Path, memory_bytes: int, record: Recorder
+    source: CountSource,
+    work: Path,
+    temporary: Path,
+    tokens: Path | None,
+    memory_bytes: int,
+    record: Recorder,
 ) -> None:
-    tokenizer = _tokenizer(source, record)
+    tokenizer, stream = (
+        make_tokens(source, temporary, record)
+        if tokens is None
+        else keep_tokens(source, tokens, record)
+    )
     vocabulary = vocabulary_size(tokenizer)
-    record.stage("tokenizing")
     is_shard = source.shard is not None
-    stream = tokenize(source.documents(), tokenizer, temporary, record, may_be_empty=is_shard)
     if len(stream.ids) == 0 and source.is_blank():
         raise InputError("the corpus holds no text")
     rest = _rest(source, tokenizer, temporary)
@@ -185,6 +197,7 @@ def _count_into(
         memory_bytes=memory_bytes,
         progress=record,
     )
+    record.worked_on(counted)
     write_held_out([HeldOut(lambda: stream.ids, split.held_out)], work, memory_bytes)
     (work / "tokenizer.json").write_text(serialise(tokenizer), encoding="utf-8")
     CountFacts(
@@ -204,20 +217,6 @@ def _rest(source: CountSource, tokenizer: Tokenizer, temporary: Path) -> Iterato
     while batch := list(islice(documents, _DOCUMENTS_AT_ONCE)):
         with tempfile.TemporaryDirectory(dir=temporary) as directory:
             yield tokenize(batch, tokenizer, Path(directory), may_be_empty=True)
-
-
-def _tokenizer(source: CountSource, record: Recorder) -> Tokenizer:
-    if source.tokenizer is not None:
-        record.stage("reading the tokenizer")
-        return load_tokenizer(source.tokenizer)
-    asked = source.train_vocabulary or 0
-    record.stage("training the tokenizer")
-    tokenizer = train_tokenizer(source.documents(), asked)
-    if vocabulary_size(tokenizer) < asked:
-        record.warn(
-            f"the corpus supports {vocabulary_size(tokenizer)} tokens only, {asked} were asked for"
-        )
-    return tokenizer
 
 
 def _check_shard(index: int, shards: int, *, trained: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import resource
 import sys
@@ -13,6 +14,7 @@ from structinit_core.artifact import pretty_json
 from structinit_core.progress import Progress
 
 _LIBRARIES = ("structinit", "numpy", "scipy", "numba", "torch", "transformers", "tokenizers")
+_STATUS = Path("/proc/self/status")
 
 
 class Recorder:
@@ -21,6 +23,7 @@ class Recorder:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._seconds: dict[str, float] = {}
+        self._tokens: dict[str, int] = {}
         self._stage: str | None = None
         self._began = self._stage_began = time.perf_counter()
 
@@ -38,16 +41,27 @@ class Recorder:
         """Pass the warning on."""
         self._progress.warn(message)
 
+    def worked_on(self, tokens: int) -> None:
+        """Note how many tokens the current stage made or went through."""
+        if self._stage is not None:
+            self._tokens[self._stage] = self._tokens.get(self._stage, 0) + tokens
+
     def seconds(self) -> dict[str, float]:
         """Seconds by stage so far; the current stage is ended."""
         self._close()
         return dict(self._seconds)
 
     def write(self, directory: Path, compile_stages: dict[str, float] | None = None) -> None:
-        """Write ``run.json``: seconds by stage, time, host, peak memory, library versions."""
+        """Write ``run.json``: seconds and rates by stage, time, host, memory, library versions."""
+        seconds = self.seconds()
         record = {
             "schema": "structinit/run/1",
-            "seconds": {name: round(spent, 3) for name, spent in self.seconds().items()},
+            "seconds": {name: round(spent, 3) for name, spent in seconds.items()},
+            "tokens_per_second": {
+                name: round(tokens / max(seconds[name], 1e-9))
+                for name, tokens in self._tokens.items()
+            },
+            "bound_by": max(seconds, key=lambda name: seconds[name], default=None),
             "seconds_total": round(time.perf_counter() - self._began, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "host": platform.node(),
@@ -70,8 +84,23 @@ class Recorder:
         self._stage, self._stage_began = None, now
 
 
+def bound(directory: Path) -> str:
+    """What took longest in the run that made ``directory``, in one line with stages and rates."""
+    run = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    rates = run["tokens_per_second"]
+    stages = [
+        f"{name} {spent:.1f} s" + (f" ({rates[name]:,} tokens/s)" if name in rates else "")
+        for name, spent in run["seconds"].items()
+    ]
+    return f"bound by {run['bound_by']}: {', '.join(stages)}"
+
+
 def peak_memory_bytes() -> int:
     """The largest resident size of this process so far."""
+    if _STATUS.is_file():  # on Linux ru_maxrss begins with what the parent held at the fork
+        for line in _STATUS.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

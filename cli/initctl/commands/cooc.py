@@ -40,6 +40,7 @@ def cooc(
     holdout: o.Holdout = 0.02,
     documents: o.Border = o.Documents.BLANK,
     text_field: o.TextField = None,
+    tokens: o.Tokens = None,
     seed: o.Seed = 0,
     memory: o.Memory = "4G",  # type: ignore[assignment]
     jobs: o.Jobs = None,
@@ -65,6 +66,7 @@ def cooc(
     from structinit_core.corpus import Border
     from structinit_core.recipes.count_plan import plan_counting
     from structinit_core.recipes.counting import CountSource, count_corpus
+    from structinit_core.recipes.record import bound
 
     with text_paths(texts) as paths, progress.running():
         source = CountSource(
@@ -82,7 +84,16 @@ def cooc(
             shards = shard[1] if shard else 1
             print_json(plan_counting(paths, offsets, memory, shards).model_dump(mode="json"))
             return
-        made = count_corpus(source, output, memory_bytes=memory, force=force, progress=progress)
+        made = count_corpus(
+            source,
+            output,
+            tokens=tokens,
+            memory_bytes=memory,
+            force=force,
+            progress=progress,
+        )
+        if made:
+            progress.note(bound(output))
     print_published(output, made, json, progress)
 
 
