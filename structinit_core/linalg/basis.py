@@ -37,15 +37,16 @@ class Basis:
         return self.length - self.count
 
     def reserve(self, columns: int) -> None:
-        """Memory for so many columns in all."""
+        """Memory for so many columns in all, and for half as many again once it must grow."""
         if columns > len(self._rows):
+            columns = max(columns, len(self._rows) * 3 // 2)
             grown = torch.empty((columns, self.length), device=self._rows.device)
-            grown[: self.count] = self._rows[: self.count]
+            grown.narrow(0, 0, self.count).copy_(self._taken())
             self._rows = grown
 
     def combine(self, weights: Doubles) -> Tensor:
         """The basis times (count, r): (n, r) float32."""
-        return self._rows[: self.count].T @ on_device(weights, self._rows.device)
+        return self._taken().T @ on_device(weights, self._rows.device)
 
     def project_out(self, block: Tensor) -> Tensor:
         """Coefficients (count, b) of the block in the basis; the block loses them, in place.
@@ -54,13 +55,17 @@ class Basis:
         Gram-Schmidt pass is accurate. Cost 4·n·count·b.
         """
         self._largest = max(self._largest, _longest(block))
-        recent = self._rows[self._recent : self.count]
+        return self.remove(block)
+
+    def remove(self, block: Tensor) -> Tensor:
+        """:meth:`project_out` without its check for numbers."""
+        recent = self._taken(self._recent)
         near = recent @ block
         block.addmm_(recent.T, near, alpha=-1)
-        every = self._rows[: self.count]
+        every = self._taken()
         coefficients = every @ block
         block.addmm_(every.T, coefficients, alpha=-1)
-        coefficients[self._recent :] += near
+        coefficients.narrow(0, self._recent, len(near)).add_(near)
         return coefficients
 
     def extend(self, block: Tensor) -> tuple[Tensor, Doubles]:
@@ -69,24 +74,32 @@ class Basis:
         Cholesky QR twice, its b×b part in float64 (Yamamoto et al. 2015); by Householder QR
         and an SVD where the block is nearly dependent.
         """
-        self._largest = max(self._largest, _longest(block))
+        largest = self._largest or _longest(block)
         found = None
         if block.shape[1] <= self.room:
-            found = cholesky_qr(block, _WELL_CONDITIONED * self._largest)
-        new, factor = self._careful(block) if found is None else found
-        width = new.shape[1]
-        self.reserve(self.count + width)
-        self._rows[self.count : self.count + width] = new.T
-        self._recent = max(0, self.count - width)
-        self.count += width
+            found = cholesky_qr(block, _WELL_CONDITIONED * largest)
+        new, factor = self._careful(block, _NOISE * largest) if found is None else found
+        self.append(new)
         return new, factor
 
-    def _careful(self, block: Tensor) -> tuple[Tensor, Doubles]:
+    def append(self, new: Tensor) -> None:
+        """Takes columns that are orthonormal and orthogonal to the basis."""
+        width = new.shape[1]
+        self.reserve(self.count + width)
+        self._rows.narrow(0, self.count, width).copy_(new.T)
+        self._recent = max(0, self.count - width)
+        self.count += width
+
+    def _taken(self, first: int = 0) -> Tensor:
+        # narrow: an index in brackets asks for a real device even of fake tensors
+        return self._rows.narrow(0, first, self.count - first)
+
+    def _careful(self, block: Tensor, noise: float) -> tuple[Tensor, Doubles]:
         """As :meth:`extend` for blocks that lost rank: noise is dropped and replaced."""
         wanted = min(block.shape[1], self.room)
         q, r = torch.linalg.qr(block)
         turn, sizes, back = np.linalg.svd(as_doubles(r))
-        kept = min(int(np.count_nonzero(sizes > _NOISE * self._largest)), wanted)
+        kept = min(int(np.count_nonzero(sizes > noise)), wanted)
         new, correction = self._orthonormal(q @ on_device(turn[:, :kept], q.device))
         factor = np.zeros((wanted, block.shape[1]))
         factor[:kept] = correction @ (sizes[:kept, None] * back[:kept])
@@ -100,7 +113,7 @@ class Basis:
         """Q and R of the block made orthogonal to the basis, the diagonal of R positive."""
         factor = np.eye(block.shape[1])
         for _ in range(3):
-            every = self._rows[: self.count]
+            every = self._taken()
             block = block - every.T @ (every @ block)
             block, r = torch.linalg.qr(block)
             signs = torch.where(r.diagonal() < 0, -1.0, 1.0)
@@ -110,8 +123,9 @@ class Basis:
 
 
 def cholesky_qr(block: Tensor, least: float) -> tuple[Tensor, Doubles] | None:
-    """Orthonormal Q (n, b) and R float64 (b, b), or None where a column keeps less than
-    ``least`` beside the others.
+    """Orthonormal Q (n, b) and R float64 (b, b) of a block, or None where it is dependent.
+
+    Dependent: a column keeps less than ``least`` beside those before it.
 
     Raises:
         NumericalError: a NaN or infinity in the block.

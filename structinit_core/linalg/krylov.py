@@ -43,8 +43,11 @@ class Stopping:
 
 @dataclass(frozen=True)
 class Ritz:
-    """Approximate triplets: values (r,), weights of the two bases, residuals relative to the
-    largest value (r,), columns multiplied, and whether the tolerance was met."""
+    """Approximate triplets: values (r,), vectors of the two sides, and what they are worth.
+
+    residuals (r,) are relative to the largest value; products counts columns multiplied;
+    converged says whether the tolerance was met.
+    """
 
     values: Doubles
     left: Tensor
@@ -149,10 +152,10 @@ def lanczos(
             basis.reserve(check + stopping.block)
         block, factor = basis.extend(source)
         inner = _grown(inner, basis.count, basis.count)
-        share = remainder.explain(block)
-        if share is None:
+        if source is image:
             inner[count:, count - width : count] = factor
-        else:
+        share = remainder.explain(block)
+        if share is not None:
             inner[count:, : share.shape[1]] = share
 
 
@@ -178,7 +181,7 @@ def golub_kahan(
     warm, before, products = first.shape[1] > stopping.block, np.inf, 0
     inner = np.zeros((0, 0))
     while True:
-        old, width = left.count, block.shape[1]
+        width = block.shape[1]
         image = matrix.apply(block)
         coefficients = as_doubles(left.project_out(image))
         fresh, factor = left.extend(image)

@@ -38,10 +38,12 @@ class SparsePlusLowRank:
     @property
     def energy(self) -> float:
         """The squared Frobenius norm, summed in float64; O((nnz + m + n)·k)."""
-        left, right = self.left.astype(np.float64), self.right.astype(np.float64)
         values = self.sparse.data.astype(np.float64)
-        across = float((left * (self.sparse @ right)).sum())
-        total = float(values @ values) - 2 * across + float(((left.T @ left) * (right.T @ right)).sum())
+        total = float(values @ values)
+        if self.left.shape[1]:
+            left, right = self.left.astype(np.float64), self.right.astype(np.float64)
+            across = float((left * (self.sparse @ right)).sum())
+            total += float(((left.T @ left) * (right.T @ right)).sum()) - 2 * across
         return max(total, 0.0)
 
     def __matmul__(self, block: Floats) -> Floats:

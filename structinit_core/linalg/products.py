@@ -82,8 +82,10 @@ def _kernel_product(matrix: sp.csr_array, _: torch.device) -> Callable[[Tensor],
 
 
 def _torch_product(matrix: sp.csr_array, device: torch.device) -> Callable[[Tensor], Tensor]:
-    parts = (torch.from_numpy(part) for part in (matrix.indptr, matrix.indices, matrix.data))
+    indptr, indices, data = map(torch.from_numpy, (matrix.indptr, matrix.indices, matrix.data))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        placed = torch.sparse_csr_tensor(*parts, size=matrix.shape).to(device)
+        placed = torch.sparse_csr_tensor(
+            indptr, indices, data, matrix.shape, device=device, check_invariants=False
+        )
     return lambda block: placed @ block

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from structinit_core.errors import NumericalError
-from structinit_core.linalg.basis import as_doubles
+from structinit_core.linalg.basis import Doubles, as_doubles, on_device
 from structinit_core.linalg.krylov import Ritz, Stopping, golub_kahan, lanczos
 from structinit_core.linalg.operators import SparsePlusLowRank
 from structinit_core.linalg.products import Products, SparseProducts
@@ -21,8 +20,7 @@ BLOCK = 16
 TOLERANCE = 1e-3
 _NEGLIGIBLE = 1e-6
 """Share of the largest value below which float32 leaves only noise."""
-_ROUNDING = 1e-7
-"""Residual of a dense factorisation stored in float32, relative to the largest value."""
+_TINY = float(np.finfo(np.float32).tiny)
 _CPU = torch.device("cpu")
 
 Floats = NDArray[np.float32]
@@ -108,7 +106,7 @@ def truncated_svd(
     stopping = _stopping(matrix, rank, tolerance, energy, columns, block)
     previous = None if start is None else start.left if turned else start.right
     if _small(matrix, stopping):
-        ritz = _dense_svd(matrix, stopping)
+        ritz = _dense_svd(matrix, stopping.rank)
     elif matrix.symmetric:
         ritz = lanczos(matrix, _first(matrix, previous, block, generator), stopping, generator)
         signs = torch.from_numpy(np.where(ritz.values < 0, -1, 1)).to(ritz.left)
@@ -148,7 +146,7 @@ def symmetric_eigen(
     stopping = _stopping(matrix, rank, tolerance, energy, columns, block)
     previous = None if start is None else start.vectors
     if _small(matrix, stopping):
-        ritz = _dense_eigen(matrix, stopping)
+        ritz = _dense_eigen(matrix, stopping.rank)
     else:
         ritz = lanczos(matrix, _first(matrix, previous, block, generator), stopping, generator)
     values, vectors, _, report = _finished(ritz, matrix.energy)
@@ -203,31 +201,35 @@ def _small(matrix: Products, stopping: Stopping) -> bool:
     return min(matrix.shape) <= stopping.rank + 8 * stopping.block
 
 
-def _dense_svd(matrix: Products, stopping: Stopping) -> Ritz:
-    u, values, vt = np.linalg.svd(_dense(matrix), full_matrices=False)
-    rank = stopping.rank
-    return _exact(matrix, values[:rank], u[:, :rank], vt[:rank].T)
+def _dense_svd(matrix: Products, rank: int) -> Ritz:
+    dense = _dense(matrix)
+    u, values, vt = np.linalg.svd(dense, full_matrices=False)
+    return _measured(dense, matrix, values[:rank], u[:, :rank], vt[:rank].T)
 
 
-def _dense_eigen(matrix: Products, stopping: Stopping) -> Ritz:
+def _dense_eigen(matrix: Products, rank: int) -> Ritz:
     dense = _dense(matrix)
     values, vectors = np.linalg.eigh((dense + dense.T) / 2)
-    order = np.argsort(-np.abs(values), kind="stable")[: stopping.rank]
-    return _exact(matrix, values[order], vectors[:, order], vectors[:, order])
+    order = np.argsort(-np.abs(values), kind="stable")[:rank]
+    return _measured(dense, matrix, values[order], vectors[:, order], vectors[:, order])
 
 
-def _dense(matrix: Products) -> NDArray[np.float64]:
+def _dense(matrix: Products) -> Doubles:
     dense = as_doubles(matrix.apply(torch.eye(matrix.shape[1], device=matrix.device)))
     if not np.isfinite(dense).all():
         raise NumericalError("a product of the matrix gave NaN or infinity")
     return dense
 
 
-def _exact(matrix: Products, values: Any, left: Any, right: Any) -> Ritz:
-    """Triplets of the dense matrix, whose error is that of their storage in float32."""
-    sides = (torch.from_numpy(side.astype(np.float32)).to(matrix.device) for side in (left, right))
+def _measured(dense: Doubles, matrix: Products, values: Doubles, *sides: Doubles) -> Ritz:
+    """Triplets of the dense matrix as float32 will hold them, with their residuals."""
+    left, right = (on_device(side, matrix.device) for side in sides)
+    u, v = as_doubles(left), as_doubles(right)
+    forward = np.linalg.norm(dense @ v - u * values, axis=0)
+    back = np.linalg.norm(dense.T @ u - v * values, axis=0)
+    residuals = np.maximum(forward, back) / max(float(np.abs(values[0])), _TINY)
     width = matrix.shape[1]
-    return Ritz(values, *sides, np.full(len(values), _ROUNDING), width, width, True)
+    return Ritz(values, left, right, residuals, width, width, True)
 
 
 def _finished(ritz: Ritz, energy: float | None) -> tuple[Floats, Floats, Floats, FactorReport]:
