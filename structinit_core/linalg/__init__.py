@@ -6,7 +6,12 @@ from structinit_core.linalg.operators import (
     sparse_operator,
     weighted_double_centred,
 )
-from structinit_core.linalg.orthogonal import basis_without_mean, random_basis
+from structinit_core.linalg.orthogonal import (
+    basis_without_mean,
+    haar,
+    random_basis,
+    structured_orthogonal,
+)
 from structinit_core.linalg.products import Products, SparseProducts
 from structinit_core.linalg.seeds import generator
 from structinit_core.linalg.spmm import multiply
@@ -28,10 +33,12 @@ __all__ = [
     "TruncatedSvd",
     "basis_without_mean",
     "generator",
+    "haar",
     "multiply",
     "random_basis",
     "resolve_device",
     "sparse_operator",
+    "structured_orthogonal",
     "symmetric_eigen",
     "truncated_svd",
     "weighted_double_centred",

@@ -17,7 +17,7 @@ from torch import Tensor
 from structinit_core.linalg.basis import Basis, Doubles, as_doubles, on_device
 from structinit_core.linalg.products import Products
 
-_GROWTH = 1.2
+_GROWTH = 1.12
 """Ratio of columns between two checks, each of which costs a dense factorisation."""
 
 

@@ -89,7 +89,7 @@ def truncated_svd(
     Fewer where the matrix has a smaller numerical rank (values above 10⁻⁶ of the largest),
     but at least one. The basis grows until the largest residual is ``tolerance`` of the
     largest value, or the captured energy grew by less than the share ``energy`` since the
-    last check (every 20 % more columns), or it has ``columns`` columns (by default rank·6 +
+    last check (every 12 % more columns), or it has ``columns`` columns (by default rank·6 +
     400). ``start`` is an earlier result for a similar matrix. Signs are fixed: the largest
     entry of each left vector is positive. Of a value of multiplicity above ``block`` copies
     may be missed. Cost in krylov.py. Deterministic given the generator's state, up to the

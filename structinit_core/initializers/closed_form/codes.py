@@ -24,6 +24,7 @@ BLOCK_ELEMENTS = 1 << 22
 """Entries of one row block of logits: no array of V×V entries ever exists."""
 _UNSEEN_MASS = 1e-2
 """Row mass, in occurrences, of a token that was never followed by anything."""
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -135,16 +136,20 @@ def row_mass(model: KneserNey) -> NDArray[np.float64]:
     return share
 
 
-def factorise(model: KneserNey, rank: int, seed: int) -> tuple[LogBilinear, Spectrum]:
+def factorise(
+    model: KneserNey, rank: int, seed: int, device: torch.device = _CPU
+) -> tuple[LogBilinear, Spectrum]:
     """Codes of rank ``rank`` from the KN bigram's log-ratio, and its singular values.
 
     The Fisher-weighted, doubly centred log-ratio D_a^½·M̃·D_b^½ ≈ U·Σ·Vᵀ gives
     X = D_a^-½·U·Σ^½, W = D_b^-½·V·Σ^½ and b = log p_kn + column means (closed-form note 3.2).
+    The products run on ``device``; the codes are on the CPU.
     Cost: sparse products with a few times r columns; memory O(nnz + V·r). Source: ours.
     """
     rows, columns = row_mass(model), model.unigram
     operator, column_means = weighted_double_centred(model.log_ratio(), rows, columns)
-    svd = truncated_svd(operator, rank, generator(seed, "closed-form", "codes"))
+    drawn = generator(seed, "closed-form", "codes")
+    svd = truncated_svd(operator, rank, drawn, device=device)
     root = np.sqrt(svd.values)
     left = svd.left * root / np.sqrt(rows)[:, None]
     right = svd.right * root / np.sqrt(columns)[:, None]
