@@ -17,8 +17,8 @@ from torch import Tensor
 from structinit_core.linalg.basis import Basis, Doubles, as_doubles, on_device
 from structinit_core.linalg.products import Products
 
-_GROWTH = 1.12
-"""Ratio of columns between two checks, each of which costs a dense factorisation."""
+_GROWTH, _COSTLY_GROWTH = 1.12, 1.25
+"""Ratio of columns between two checks, each an eigh, or for rectangles an SVD, ten times dearer."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Stopping:
     energy: float | None
     columns: int
 
-    def next_check(self, count: int) -> int:
+    def next_check(self, count: int, growth: float = _GROWTH) -> int:
         """Columns at which to look again."""
-        target = ceil(count * _GROWTH) if count else self.rank + 4 * self.block
+        target = ceil(count * growth) if count else self.rank + 4 * self.block
         return min(self.columns, max(target, count + self.block))
 
 
@@ -202,7 +202,7 @@ def golub_kahan(
                 found = left.combine(u), right.combine(v)
                 return Ritz(values, *found, relative, products, right.count, met)
             before = float((values**2).sum())
-            check = stopping.next_check(right.count)
+            check = stopping.next_check(right.count, _COSTLY_GROWTH)
             for basis in (left, right):
                 basis.reserve(check + stopping.block)
         block, _ = right.extend(source)

@@ -40,7 +40,8 @@ def haar(rows: int, columns: int, generator: np.random.Generator) -> Tensor:
     signs = torch.where(first < 0, -1.0, 1.0)
     scales = (first.abs() + norms) / norms
     vectors /= first + signs * norms
-    return torch.linalg.householder_product(vectors, scales).mul_(-signs)
+    drawn: Tensor = torch.linalg.householder_product(vectors, scales)
+    return drawn.mul_(-signs).contiguous()
 
 
 def structured_orthogonal(rows: int, columns: int, generator: np.random.Generator) -> Tensor:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from structinit_core.errors import NumericalError
-from structinit_core.linalg.basis import Doubles, as_doubles, on_device
+from structinit_core.linalg.dense import dense_eigen, dense_svd
 from structinit_core.linalg.krylov import Ritz, Stopping, golub_kahan, lanczos
 from structinit_core.linalg.operators import SparsePlusLowRank
 from structinit_core.linalg.products import Products, SparseProducts
@@ -20,7 +20,6 @@ BLOCK = 16
 TOLERANCE = 1e-3
 _NEGLIGIBLE = 1e-6
 """Share of the largest value below which float32 leaves only noise."""
-_TINY = float(np.finfo(np.float32).tiny)
 _CPU = torch.device("cpu")
 
 Floats = NDArray[np.float32]
@@ -89,7 +88,8 @@ def truncated_svd(
     Fewer where the matrix has a smaller numerical rank (values above 10⁻⁶ of the largest),
     but at least one. The basis grows until the largest residual is ``tolerance`` of the
     largest value, or the captured energy grew by less than the share ``energy`` since the
-    last check (every 12 % more columns), or it has ``columns`` columns (by default rank·6 +
+    last check (every 12 % more columns, 25 % of a
+    rectangle), or it has ``columns`` columns (by default rank·6 +
     400). ``start`` is an earlier result for a similar matrix. Signs are fixed: the largest
     entry of each left vector is positive. Of a value of multiplicity above ``block`` copies
     may be missed. Cost in krylov.py. Deterministic given the generator's state, up to the
@@ -106,7 +106,7 @@ def truncated_svd(
     stopping = _stopping(matrix, rank, tolerance, energy, columns, block)
     previous = None if start is None else start.left if turned else start.right
     if _small(matrix, stopping):
-        ritz = _dense_svd(matrix, stopping.rank)
+        ritz = dense_svd(matrix, stopping.rank)
     elif matrix.symmetric:
         ritz = lanczos(matrix, _first(matrix, previous, block, generator), stopping, generator)
         signs = torch.from_numpy(np.where(ritz.values < 0, -1, 1)).to(ritz.left)
@@ -146,7 +146,7 @@ def symmetric_eigen(
     stopping = _stopping(matrix, rank, tolerance, energy, columns, block)
     previous = None if start is None else start.vectors
     if _small(matrix, stopping):
-        ritz = _dense_eigen(matrix, stopping.rank)
+        ritz = dense_eigen(matrix, stopping.rank)
     else:
         ritz = lanczos(matrix, _first(matrix, previous, block, generator), stopping, generator)
     values, vectors, _, report = _finished(ritz, matrix.energy)
@@ -199,37 +199,6 @@ def _first(
 def _small(matrix: Products, stopping: Stopping) -> bool:
     """Whether all columns of the short side are fewer than a Krylov basis would take."""
     return min(matrix.shape) <= stopping.rank + 8 * stopping.block
-
-
-def _dense_svd(matrix: Products, rank: int) -> Ritz:
-    dense = _dense(matrix)
-    u, values, vt = np.linalg.svd(dense, full_matrices=False)
-    return _measured(dense, matrix, values[:rank], u[:, :rank], vt[:rank].T)
-
-
-def _dense_eigen(matrix: Products, rank: int) -> Ritz:
-    dense = _dense(matrix)
-    values, vectors = np.linalg.eigh((dense + dense.T) / 2)
-    order = np.argsort(-np.abs(values), kind="stable")[:rank]
-    return _measured(dense, matrix, values[order], vectors[:, order], vectors[:, order])
-
-
-def _dense(matrix: Products) -> Doubles:
-    dense = as_doubles(matrix.apply(torch.eye(matrix.shape[1], device=matrix.device)))
-    if not np.isfinite(dense).all():
-        raise NumericalError("a product of the matrix gave NaN or infinity")
-    return dense
-
-
-def _measured(dense: Doubles, matrix: Products, values: Doubles, *sides: Doubles) -> Ritz:
-    """Triplets of the dense matrix as float32 will hold them, with their residuals."""
-    left, right = (on_device(side, matrix.device) for side in sides)
-    u, v = as_doubles(left), as_doubles(right)
-    forward = np.linalg.norm(dense @ v - u * values, axis=0)
-    back = np.linalg.norm(dense.T @ u - v * values, axis=0)
-    residuals = np.maximum(forward, back) / max(float(np.abs(values[0])), _TINY)
-    width = matrix.shape[1]
-    return Ritz(values, left, right, residuals, width, width, True)
 
 
 def _finished(ritz: Ritz, energy: float | None) -> tuple[Floats, Floats, Floats, FactorReport]:

@@ -24,6 +24,8 @@ BLOCK_ELEMENTS = 1 << 22
 """Entries of one row block of logits: no array of V×V entries ever exists."""
 _UNSEEN_MASS = 1e-2
 """Row mass, in occurrences, of a token that was never followed by anything."""
+_TOLERANCE = 1e-2
+"""Residual of the codes relative to the largest value; the refit moves them far more."""
 _CPU = torch.device("cpu")
 
 
@@ -149,7 +151,7 @@ def factorise(
     rows, columns = row_mass(model), model.unigram
     operator, column_means = weighted_double_centred(model.log_ratio(), rows, columns)
     drawn = generator(seed, "closed-form", "codes")
-    svd = truncated_svd(operator, rank, drawn, device=device)
+    svd = truncated_svd(operator, rank, drawn, tolerance=_TOLERANCE, device=device)
     root = np.sqrt(svd.values)
     left = svd.left * root / np.sqrt(rows)[:, None]
     right = svd.right * root / np.sqrt(columns)[:, None]
