@@ -88,12 +88,11 @@ def truncated_svd(
     Fewer where the matrix has a smaller numerical rank (values above 10⁻⁶ of the largest),
     but at least one. The basis grows until the largest residual is ``tolerance`` of the
     largest value, or the captured energy grew by less than the share ``energy`` since the
-    last check (every 12 % more columns, 25 % of a
-    rectangle), or it has ``columns`` columns (by default rank·6 +
-    400). ``start`` is an earlier result for a similar matrix. Signs are fixed: the largest
-    entry of each left vector is positive. Of a value of multiplicity above ``block`` copies
-    may be missed. Cost in krylov.py. Deterministic given the generator's state, up to the
-    BLAS in use.
+    last check (every 12 % more columns, for a rectangle 25 %), or it has ``columns`` columns
+    (by default rank·6 + 400). ``start`` is an earlier result for a similar matrix. Signs are
+    fixed: the largest entry of each left vector is positive. Of a value of multiplicity above
+    ``block`` copies may be missed. Cost in krylov.py. Deterministic given the generator's
+    state, up to the BLAS in use.
 
     Raises:
         NumericalError: a NaN or infinity came out.
