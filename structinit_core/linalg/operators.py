@@ -9,6 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from structinit_core.linalg.spmm import multiply
+
 Floats = NDArray[np.float32]
 
 
@@ -17,13 +19,15 @@ class SparsePlusLowRank:
     """The matrix ``sparse − left·rightᵀ`` of shape (m, n), known by its products only.
 
     sparse: CSR float32 (m, n), ``transposed`` its transpose as CSR; left (m, k), right (n, k)
-    float32. One product with q columns costs O((nnz + (m+n)·k)·q).
+    float32. One product with q columns costs O((nnz + (m+n)·k)·q). ``symmetric`` is declared
+    by whoever builds it, not checked; it halves the work of a factorisation.
     """
 
     sparse: sp.csr_array
     transposed: sp.csr_array
     left: Floats
     right: Floats
+    symmetric: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -31,15 +35,50 @@ class SparsePlusLowRank:
         rows, columns = self.sparse.shape
         return int(rows), int(columns)
 
+    @property
+    def energy(self) -> float:
+        """The squared Frobenius norm, summed in float64; O((nnz + m + n)·k)."""
+        values = self.sparse.data.astype(np.float64)
+        total = float(values @ values)
+        if self.left.shape[1]:
+            left, right = self.left.astype(np.float64), self.right.astype(np.float64)
+            across = float((left * (self.sparse @ right)).sum())
+            total += float(((left.T @ left) * (right.T @ right)).sum()) - 2 * across
+        return max(total, 0.0)
+
     def __matmul__(self, block: Floats) -> Floats:
         """The product with (n, q): float32 (m, q)."""
-        product: Floats = self.sparse @ block - self.left @ (self.right.T @ block)
+        product: Floats = multiply(self.sparse, block)
+        product -= self.left @ (self.right.T @ block)
         return product
 
     def adjoint(self, block: Floats) -> Floats:
         """The product of the transpose with (m, q): float32 (n, q)."""
-        product: Floats = self.transposed @ block - self.right @ (self.left.T @ block)
+        product: Floats = multiply(self.transposed, block)
+        product -= self.right @ (self.left.T @ block)
         return product
+
+    def scaled(self, rows: NDArray[Any], columns: NDArray[Any]) -> SparsePlusLowRank:
+        """``diag(rows)·self·diag(columns)``; symmetric only where the two are equal."""
+        down, across = np.asarray(rows, np.float32), np.asarray(columns, np.float32)
+        symmetric = self.symmetric and np.array_equal(down, across)
+        sparse = sp.csr_array(sp.diags_array(down) @ self.sparse @ sp.diags_array(across))
+        return SparsePlusLowRank(
+            sparse,
+            sparse if symmetric else sp.csr_array(sparse.T),
+            self.left * down[:, None],
+            self.right * across[:, None],
+            symmetric,
+        )
+
+
+def sparse_operator(matrix: sp.csr_array, *, symmetric: bool = False) -> SparsePlusLowRank:
+    """A sparse matrix alone as an operator; its transpose is built once, O(nnz)."""
+    rows, columns = matrix.shape
+    sparse = sp.csr_array(matrix, dtype=np.float32)
+    transposed = sparse if symmetric else sp.csr_array(sparse.T)
+    none = np.zeros((rows, 0), np.float32), np.zeros((columns, 0), np.float32)
+    return SparsePlusLowRank(sparse, transposed, *none, symmetric)
 
 
 def weighted_double_centred(

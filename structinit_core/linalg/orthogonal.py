@@ -1,9 +1,12 @@
-"""Random orthonormal bases."""
+"""Random orthonormal bases: Haar exactly, or nearly and much faster."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.fft import dct
+from torch import Tensor
 
 
 def random_basis(width: int, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -20,6 +23,42 @@ def basis_without_mean(width: int, generator: np.random.Generator) -> NDArray[np
     block = generator.standard_normal((width, width))
     block[:, 0] = 1.0
     return _signed_qr(block)[:, 1:]
+
+
+def haar(rows: int, columns: int, generator: np.random.Generator) -> Tensor:
+    """A matrix with orthonormal columns, or rows where it is wide: float32 (rows, columns).
+
+    Haar-distributed exactly: the reflectors of a Gaussian matrix's QR are independent and are
+    drawn outright, so nothing is factorised. Orthogonal to about 1e-6·√rows. Cost: 4/3·n³
+    for n×n, half of QR. Source: Stewart 1980.
+    """
+    if rows < columns:
+        return haar(columns, rows, generator).T.contiguous()
+    vectors = torch.from_numpy(generator.standard_normal((rows, columns), dtype=np.float32)).tril_()
+    first = vectors.diagonal().clone()
+    norms = vectors.norm(dim=0).clamp_(min=torch.finfo(torch.float32).tiny)
+    signs = torch.where(first < 0, -1.0, 1.0)
+    scales = (first.abs() + norms) / norms
+    vectors /= first + signs * norms
+    drawn: Tensor = torch.linalg.householder_product(vectors, scales)
+    return drawn.mul_(-signs).contiguous()
+
+
+def structured_orthogonal(rows: int, columns: int, generator: np.random.Generator) -> Tensor:
+    """As :func:`haar` but not Haar: float32 (rows, columns) in O(rows·columns·log) time.
+
+    Three rounds of random signs and an orthonormal cosine transform; entries look Gaussian,
+    yet only 3·max(rows, columns) random bits decide them. Orthogonal to about 1e-6. Source:
+    fast Johnson-Lindenstrauss transforms (Ailon & Chazelle 2009); three rounds as in
+    Andoni et al. 2015.
+    """
+    if rows < columns:
+        return structured_orthogonal(columns, rows, generator).T.contiguous()
+    block = np.eye(columns, rows, dtype=np.float32)
+    for _ in range(3):
+        block *= generator.choice(np.array([-1, 1], np.float32), rows)
+        block = dct(block, norm="ortho", overwrite_x=True)
+    return torch.from_numpy(block.T.copy())
 
 
 def _signed_qr(block: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,12 +13,20 @@ from torch import Tensor
 
 from structinit_core.cooc import KneserNey
 from structinit_core.corpus import TokenStream, scored_positions
-from structinit_core.linalg import generator, truncated_svd, weighted_double_centred
+from structinit_core.linalg import (
+    FactorReport,
+    generator,
+    truncated_svd,
+    weighted_double_centred,
+)
 
 BLOCK_ELEMENTS = 1 << 22
 """Entries of one row block of logits: no array of V×V entries ever exists."""
 _UNSEEN_MASS = 1e-2
 """Row mass, in occurrences, of a token that was never followed by anything."""
+_TOLERANCE = 1e-2
+"""Residual of the codes relative to the largest value; the refit moves them far more."""
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -40,19 +48,23 @@ class LogBilinear:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """A factorisation in numbers: the singular values kept, descending, and its residual."""
+    """A factorisation in numbers: the singular values kept, descending, and their report."""
 
     values: tuple[float, ...]
-    residual: float
+    report: FactorReport
 
     def facts(self) -> dict[str, float]:
-        """Rank, outermost values and relative residual by name."""
-        return {
+        """Rank, outermost values, residuals and the share of the energy held, by name."""
+        facts = {
             "rank": len(self.values),
             "largest_singular_value": self.values[0],
             "smallest_singular_value": self.values[-1],
-            "relative_residual": self.residual,
+            "relative_residual": self.report.residual,
+            "median_relative_residual": self.report.median_residual,
         }
+        if self.report.energy is not None:
+            facts["energy_share"] = self.report.energy
+        return facts
 
 
 @dataclass(frozen=True)
@@ -126,21 +138,25 @@ def row_mass(model: KneserNey) -> NDArray[np.float64]:
     return share
 
 
-def factorise(model: KneserNey, rank: int, seed: int) -> tuple[LogBilinear, Spectrum]:
+def factorise(
+    model: KneserNey, rank: int, seed: int, device: torch.device = _CPU
+) -> tuple[LogBilinear, Spectrum]:
     """Codes of rank ``rank`` from the KN bigram's log-ratio, and its singular values.
 
     The Fisher-weighted, doubly centred log-ratio D_a^½·M̃·D_b^½ ≈ U·Σ·Vᵀ gives
     X = D_a^-½·U·Σ^½, W = D_b^-½·V·Σ^½ and b = log p_kn + column means (closed-form note 3.2).
-    Cost: a dozen sparse products with r columns; memory O(nnz + V·r). Source: ours.
+    The products run on ``device``; the codes are on the CPU.
+    Cost: sparse products with a few times r columns; memory O(nnz + V·r). Source: ours.
     """
     rows, columns = row_mass(model), model.unigram
     operator, column_means = weighted_double_centred(model.log_ratio(), rows, columns)
-    svd = truncated_svd(operator, rank, generator(seed, "closed-form", "codes"))
+    drawn = generator(seed, "closed-form", "codes")
+    svd = truncated_svd(operator, rank, drawn, tolerance=_TOLERANCE, device=device)
     root = np.sqrt(svd.values)
     left = svd.left * root / np.sqrt(rows)[:, None]
     right = svd.right * root / np.sqrt(columns)[:, None]
     bias = np.log(model.continuation) + column_means
-    spectrum = Spectrum(tuple(svd.values.tolist()), svd.residual)
+    spectrum = Spectrum(tuple(svd.values.tolist()), svd.report)
     return LogBilinear(_float(left), _float(right), _float(bias)), spectrum
 
 

@@ -100,7 +100,7 @@ def compile_bigram(
     stages: list[StageResult] = []
     progress.stage("log-ratio SVD")
     began = time.perf_counter()
-    codes, spectrum = factorise(model, rank, seed)
+    codes, spectrum = factorise(model, rank, seed, device)
     table = target_table(model, device)
     codes = codes.to(device)
 

@@ -1,0 +1,165 @@
+"""A growing orthonormal basis in float32: project, orthonormalise, replace what vanished."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from structinit_core.errors import NumericalError
+
+Doubles = NDArray[np.float64]
+
+_WELL_CONDITIONED = 1e-3
+"""Shrinkage of a column by projection below which Cholesky in float32 loses orthogonality."""
+_NOISE = 2e-6
+"""Share of the largest image below which float32 leaves only noise."""
+
+
+class Basis:
+    """Orthonormal columns of length n on a device, stored as rows so that blocks append.
+
+    Orthonormal to about 1e-6 in float32. Directions that vanish in a block are replaced by
+    random ones, so that a factorisation goes on past an invariant subspace.
+    """
+
+    def __init__(self, length: int, device: torch.device, generator: np.random.Generator) -> None:
+        self.length, self.count = length, 0
+        self._rows = torch.empty((0, length), device=device)
+        self._generator = generator
+        self._largest = 0.0
+        self._recent = 0
+
+    @property
+    def room(self) -> int:
+        """How many more columns there can be."""
+        return self.length - self.count
+
+    def reserve(self, columns: int) -> None:
+        """Memory for so many columns in all, and for half as many again once it must grow."""
+        if columns > len(self._rows):
+            columns = max(columns, len(self._rows) * 3 // 2)
+            grown = torch.empty((columns, self.length), device=self._rows.device)
+            grown.narrow(0, 0, self.count).copy_(self._taken())
+            self._rows = grown
+
+    def combine(self, weights: Doubles) -> Tensor:
+        """The basis times (count, r): (n, r) float32."""
+        return self._taken().T @ on_device(weights, self._rows.device)
+
+    def project_out(self, block: Tensor) -> Tensor:
+        """Coefficients (count, b) of the block in the basis; the block loses them, in place.
+
+        The two latest blocks, where a Krylov image is large, are removed first: then one full
+        Gram-Schmidt pass is accurate. Cost 4·n·count·b.
+        """
+        self._largest = max(self._largest, _longest(block))
+        return self.remove(block)
+
+    def remove(self, block: Tensor) -> Tensor:
+        """:meth:`project_out` without its check for numbers."""
+        recent = self._taken(self._recent)
+        near = recent @ block
+        block.addmm_(recent.T, near, alpha=-1)
+        every = self._taken()
+        coefficients = every @ block
+        block.addmm_(every.T, coefficients, alpha=-1)
+        coefficients.narrow(0, self._recent, len(near)).add_(near)
+        return coefficients
+
+    def extend(self, block: Tensor) -> tuple[Tensor, Doubles]:
+        """Up to b new columns that span the projected ``block``, and R with block ≈ new·R.
+
+        Cholesky QR twice, its b×b part in float64 (Yamamoto et al. 2015); by Householder QR
+        and an SVD where the block is nearly dependent.
+        """
+        largest = self._largest or _longest(block)
+        found = None
+        if block.shape[1] <= self.room:
+            found = cholesky_qr(block, _WELL_CONDITIONED * largest)
+        new, factor = self._careful(block, _NOISE * largest) if found is None else found
+        self.append(new)
+        return new, factor
+
+    def append(self, new: Tensor) -> None:
+        """Takes columns that are orthonormal and orthogonal to the basis."""
+        width = new.shape[1]
+        self.reserve(self.count + width)
+        self._rows.narrow(0, self.count, width).copy_(new.T)
+        self._recent = max(0, self.count - width)
+        self.count += width
+
+    def _taken(self, first: int = 0) -> Tensor:
+        # narrow: an index in brackets asks for a real device even of fake tensors
+        return self._rows.narrow(0, first, self.count - first)
+
+    def _careful(self, block: Tensor, noise: float) -> tuple[Tensor, Doubles]:
+        """As :meth:`extend` for blocks that lost rank: noise is dropped and replaced."""
+        wanted = min(block.shape[1], self.room)
+        q, r = torch.linalg.qr(block)
+        turn, sizes, back = np.linalg.svd(as_doubles(r))
+        kept = min(int(np.count_nonzero(sizes > noise)), wanted)
+        new, correction = self._orthonormal(q @ on_device(turn[:, :kept], q.device))
+        factor = np.zeros((wanted, block.shape[1]))
+        factor[:kept] = correction @ (sizes[:kept, None] * back[:kept])
+        if kept < wanted:
+            drawn = self._generator.standard_normal((self.length, wanted - kept), dtype=np.float32)
+            fill = torch.from_numpy(drawn).to(new.device) / self.length**0.5
+            new, _ = self._orthonormal(torch.cat((new, fill), dim=1))
+        return new, factor
+
+    def _orthonormal(self, block: Tensor) -> tuple[Tensor, Doubles]:
+        """Q and R of the block made orthogonal to the basis, the diagonal of R positive."""
+        factor = np.eye(block.shape[1])
+        for _ in range(3):
+            every = self._taken()
+            block = block - every.T @ (every @ block)
+            block, r = torch.linalg.qr(block)
+            signs = torch.where(r.diagonal() < 0, -1.0, 1.0)
+            block, r = block * signs, r * signs[:, None]
+            factor = as_doubles(r) @ factor
+        return block, factor
+
+
+def cholesky_qr(block: Tensor, least: float) -> tuple[Tensor, Doubles] | None:
+    """Orthonormal Q (n, b) and R float64 (b, b) of a block, or None where it is dependent.
+
+    Dependent: a column keeps less than ``least`` beside those before it.
+
+    Raises:
+        NumericalError: a NaN or infinity in the block.
+    """
+    factor = np.eye(block.shape[1])
+    for _ in range(2):
+        gram = as_doubles(block.T @ block)
+        if not np.isfinite(gram).all():
+            raise NumericalError("a product of the matrix gave NaN or infinity")
+        try:
+            upper = np.linalg.cholesky(gram).T
+        except np.linalg.LinAlgError:
+            return None
+        if upper.diagonal().min() <= least:
+            return None
+        block = block @ on_device(np.linalg.inv(upper), block.device)
+        factor, least = upper @ factor, 0.0
+    return block, factor
+
+
+def _longest(block: Tensor) -> float:
+    """The largest column norm; the factorisation ends here if it is no number."""
+    norm = float(block.norm(dim=0).max()) if block.numel() else 0.0
+    if not np.isfinite(norm):
+        raise NumericalError("a product of the matrix gave NaN or infinity")
+    return norm
+
+
+def as_doubles(tensor: Tensor) -> Doubles:
+    """A small tensor as float64 numpy."""
+    array: Doubles = tensor.cpu().numpy().astype(np.float64)
+    return array
+
+
+def on_device(array: Doubles, device: torch.device) -> Tensor:
+    """A small float64 array as float32 tensor."""
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)).to(device)
