@@ -89,6 +89,7 @@ class RaceJob:
             raise UsageError("a race needs text to train on and other text to score on")
         if self.baseline is not None and self.baseline not in {arm.name for arm in self.arms}:
             raise UsageError(f"the baseline {self.baseline!r} is no arm")
+        self.source()  # refuses two tokenizers, or none
         rates = self.protocol.rates
         if not rates or any(not 0 < rate < 100 for rate in rates) or len(set(rates)) < len(rates):
             raise UsageError("learning rates must be distinct numbers between 0 and 100")

@@ -35,7 +35,7 @@ def complete(*words: str) -> tuple[list[str], set[str]]:
 @pytest.mark.parametrize(
     ("words", "offers"),
     [
-        (("",), {"cooc", "closed-form", "diagnose"}),
+        (("",), {"cooc", "closed-form", "diagnose", "race"}),
         (("c",), {"cooc", "closed-form"}),
         (("diag",), {"diagnose"}),
         (("diagnose", "--te"), {"--text", "--text-field"}),

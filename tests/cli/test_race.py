@@ -32,7 +32,8 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     lines = [f"line {i} of {i % 7} words and {i % 13} more" for i in range(900)]
     train, valid = directory / "train.txt", directory / "valid.txt"
     train.write_text("\n\n".join(lines), encoding="utf-8")
-    valid.write_text("\n\n".join(lines[5:60]), encoding="utf-8")
+    held_out = [f"more words of line {i} and {i % 5} of them" for i in range(60)]
+    valid.write_text("\n\n".join(held_out), encoding="utf-8")
     return train, valid
 
 

@@ -17,6 +17,7 @@ ARMS = parse_arms(["default", "gpt2"])
 
 def job(**changed: object) -> RaceJob:
     given = {"config": Path("c"), "corpus": [Path("t")], "valid": [Path("v")], "arms": ARMS}
+    given["train_vocabulary"] = 300
     return RaceJob(**(given | changed))  # type: ignore[arg-type]
 
 
@@ -59,6 +60,12 @@ def test_the_first_arm_is_the_baseline_unless_another_is_named() -> None:
     assert job(baseline="gpt2").compared_with == "gpt2"
     with pytest.raises(UsageError, match="is no arm"):
         job(baseline="xavier")
+
+
+def test_one_tokenizer_not_two() -> None:
+    for wrong in ({"train_vocabulary": None}, {"tokenizer": Path("t.json")}):
+        with pytest.raises(UsageError, match="tokenizer"):
+            job(**wrong)
 
 
 @pytest.mark.parametrize("missing", ["arms", "corpus", "valid"])

@@ -59,7 +59,8 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     train, valid = directory / "train.txt", directory / "valid.txt"
     lines = [" ".join(words[i % 11 :] + words[: i % 7]) for i in range(600)]
     train.write_text("\n\n".join(lines), encoding="utf-8")
-    valid.write_text("\n\n".join(lines[3:60]), encoding="utf-8")
+    held_out = [" ".join(words[i % 5 :] + words[: i % 9] + words[i % 3 : 7]) for i in range(60)]
+    valid.write_text("\n\n".join(held_out), encoding="utf-8")
     return train, valid
 
 
