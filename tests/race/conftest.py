@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from structinit_core.blueprint import make_blueprint, read_config
+from structinit_core.checkpoint import write_checkpoint
+from structinit_core.initializers.baselines import baseline_stream
+from structinit_core.progress import Silent
+from structinit_core.race import RaceJob, RaceProtocol, parse_arms, race_starts
 from structinit_core.race.record import Bucket, Induction
 from structinit_core.race.result import (
     ArmResult,
@@ -188,3 +195,61 @@ class Reader(HTMLParser):
 @pytest.fixture
 def read() -> type[Reader]:
     return Reader
+
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "fixtures" / "configs" / "gpt2-d64-l2.json"
+STUDY = ROOT / "fixtures" / "corpora" / "a-study-in-scarlet.txt.gz"
+PROTOCOL = RaceProtocol(steps=8, batch_tokens=128, eval_tokens=512, rates=(2e-3, 4e-3), seeds=2)
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    directory = tmp_path_factory.mktemp("texts")
+    words = ["the", "cat", "saw", "a", "dog", "and", "the", "dog", "saw", "the", "cat", "."]
+    train, valid = directory / "train.txt", directory / "valid.txt"
+    lines = [" ".join(words[i % 11 :] + words[: i % 7]) for i in range(600)]
+    train.write_text("\n\n".join(lines), encoding="utf-8")
+    held_out = [" ".join(words[i % 5 :] + words[: i % 9] + words[i % 3 : 7]) for i in range(60)]
+    valid.write_text("\n\n".join(held_out), encoding="utf-8")
+    return train, valid
+
+
+def build_job(texts: tuple[Path, Path], *arms: str, **changed: Any) -> RaceJob:
+    """A small race of ``arms`` on ``texts``."""
+    given = {
+        "config": CONFIG,
+        "corpus": [texts[0]],
+        "valid": [texts[1]],
+        "arms": parse_arms(arms or ("default", "xavier-zero-gain")),
+        "protocol": PROTOCOL,
+        "train_vocabulary": 300,
+    }
+    return RaceJob(**(given | changed))
+
+
+@pytest.fixture(scope="session")
+def job() -> Callable[..., RaceJob]:
+    return build_job
+
+
+@pytest.fixture(scope="session")
+def made_start() -> Callable[[Path], Path]:
+    """Writes a checkpoint of the network without a tokenizer."""
+
+    def make(directory: Path) -> Path:
+        made = directory / "start"
+        made.mkdir()
+        blueprint = make_blueprint(read_config(CONFIG))
+        write_checkpoint(made, blueprint.tensors, baseline_stream("gpt2", blueprint, 0), Silent())
+        shutil.copy(CONFIG, made / "config.json")
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished(texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("finished") / "race"
+    assert race_starts(build_job(texts), output)
+    return output
