@@ -46,10 +46,7 @@ class Entrant:
 
 
 class Runner:
-    """Gives the record of any run of a race, training only where there is none yet.
-
-    ``trained`` counts the runs that were trained now.
-    """
+    """Gives the record of any run of a race, training only where there is none yet."""
 
     def __init__(
         self,
@@ -73,11 +70,6 @@ class Runner:
         for unfinished in output.glob(f"{_TEMPORARY}*"):
             shutil.rmtree(unfinished, ignore_errors=True)
         self._restore_threads()
-
-    @property
-    def trained(self) -> int:
-        """How many runs were trained, not found."""
-        return len(self._walls)
 
     def record(self, entrant: Entrant, setting: Setting, seed: int, purpose: Purpose) -> RunRecord:
         """The record of one run, added to the entrant's.
