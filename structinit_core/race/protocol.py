@@ -60,6 +60,11 @@ PRESETS = {
 """Protocols by name, and the arms they run where none is named."""
 
 
+def batch_windows(batch_tokens: int, context: int) -> int:
+    """Windows of ``context`` tokens in a batch: as many as fit, one at least."""
+    return max(1, batch_tokens // context)
+
+
 @dataclass(frozen=True)
 class RaceJob:
     """One race: the network, the text, the arms and the protocol.
@@ -122,7 +127,7 @@ class RaceJob:
 
     def step_tokens(self, blueprint: Blueprint) -> int:
         """Tokens trained in a step: whole windows, one at least."""
-        return blueprint.context * max(1, self.protocol.batch_tokens // blueprint.context)
+        return blueprint.context * batch_windows(self.protocol.batch_tokens, blueprint.context)
 
     def multiply_adds(self, blueprint: Blueprint) -> int:
         """Work of one run: forward, and twice as much back."""

@@ -18,7 +18,7 @@ from structinit_core.corpus import TokenStream, cut_windows, spread
 from structinit_core.errors import IncompatibleError, InputError
 from structinit_core.linalg import generator
 from structinit_core.progress import Progress
-from structinit_core.race.protocol import RaceJob
+from structinit_core.race.protocol import RaceJob, batch_windows
 from structinit_core.recipes.counting import count_corpus
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.tokenizing import keep_tokens
@@ -92,7 +92,7 @@ class BatchOrder:
     def __init__(self, stream: TokenStream, context: int, batch_tokens: int, seed: int) -> None:
         self._ids, self._context, self._seed = stream.ids, context, seed
         self._windows = (len(stream.ids) - 1) // context
-        self._rows = max(1, batch_tokens // context)
+        self._rows = batch_windows(batch_tokens, context)
         self._epoch, self._permutation = -1, np.zeros(0, np.int64)
 
     def batch(self, step: int) -> NDArray[np.int64]:
