@@ -5,6 +5,12 @@ from structinit_core.cooc.counts import COUNTS_KIND, COUNTS_VERSION, Counts, ope
 from structinit_core.cooc.facts import CountFacts
 from structinit_core.cooc.heldout import HeldOut, write_held_out
 from structinit_core.cooc.kneser_ney import KneserNey
+from structinit_core.cooc.matrices import (
+    Distance,
+    directed_counts,
+    window_counts,
+    window_view,
+)
 from structinit_core.cooc.merge import merge_parts
 from structinit_core.cooc.parts import Part, open_part
 from structinit_core.cooc.references import ReferenceLosses, reference_losses
@@ -15,15 +21,19 @@ __all__ = [
     "COUNTS_VERSION",
     "CountFacts",
     "Counts",
+    "Distance",
     "HeldOut",
     "KneserNey",
     "Part",
     "ReferenceLosses",
     "count_stream",
+    "directed_counts",
     "merge_parts",
     "open_counts",
     "open_part",
     "reference_losses",
     "shuffled",
+    "window_counts",
+    "window_view",
     "write_held_out",
 ]

@@ -7,9 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-BYTES_PER_OCCURRENCE = 64
-"""Peak of one row range: positions, one offset's rows, sorted trigram keys and their runs."""
-
 
 def token_ranges(occurrences: NDArray[np.int64], budget: int) -> Iterator[tuple[int, int]]:
     """Ranges ``(low, high)`` of tokens with at most ``budget`` occurrences together.

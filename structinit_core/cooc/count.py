@@ -1,31 +1,23 @@
-"""Exact counts of a token stream, written row range by row range within a memory bound."""
+"""Exact counts of a token stream, written in order of tokens within a memory bound."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from structinit_core.artifact import save_array
-from structinit_core.cooc.budget import BYTES_PER_OCCURRENCE, token_ranges
-from structinit_core.cooc.heavy import LEAST_BYTES_PER_TOKEN, follower_row, trigram_runs
-from structinit_core.cooc.kernels import (
-    follower_rows,
-    occurrences,
-    trigram_keys,
-    unigram_counts,
-)
-from structinit_core.cooc.tables import Tables, open_tables
-from structinit_core.cooc.trigrams import key_bits, run_lengths
+from structinit_core.cooc.facts import MAX_OFFSETS
+from structinit_core.cooc.grouping import SCANS, Block, Reach, blocks, groups
+from structinit_core.cooc.merge import add_tables, refuse_many
+from structinit_core.cooc.tables import Tables, count_dtype, open_tables
+from structinit_core.cooc.trigrams import key_bits
 from structinit_core.corpus import TokenStream
 from structinit_core.errors import IncompatibleError, LimitError
 from structinit_core.progress import Progress, Silent
-
-MAX_OFFSETS = 255
-_CHUNKS_PER_THREAD = 8
 
 
 def count_stream(
@@ -44,79 +36,75 @@ def count_stream(
     being how often b stands k tokens after a in one span; ``trigram.keys.npy`` (packed
     uint64, ascending) and ``trigram.counts.npy``. Counts are uint32, or uint64 from 2³²
     tokens; without a token inside the spans every table is empty. Bytes depend on the tokens
-    only, not on memory, threads or row ranges.
-    Cost: one scan of the stream per row range whose occurrences fit the memory, and O(K·T)
-    counting; a token too frequent for that is counted alone, see
-    :mod:`structinit_core.cooc.heavy`. So O(T / memory) scans of a corpus of any size; no
-    temporary file. Memory: ``memory_bytes`` plus O(K·V), plus O(V) per thread. Source: ours.
+    only, not on memory, threads or blocks.
+    Cost: some 4 ns a token and offset, 20 ns a token for trigrams, a core. Memory:
+    ``memory_bytes``, which holds a window of every position at once, plus O(K·V), plus O(V)
+    per thread. With less, tokens are counted by ranges, at most eight scans of the stream;
+    with less still, the stream is counted in blocks whose tables lie in ``directory`` until
+    they are added up. Source: ours.
 
     Raises:
-        LimitError: a token that must be counted alone and no memory for sums over the
-            vocabulary, 32·V bytes; or V > 2²¹ (packed keys).
+        LimitError: K outside 1 … 255, V > 2²¹ (packed keys), or so little memory that there
+            would be more blocks than can be added up.
         IncompatibleError: a token ≥ V.
     """
     progress = progress or Silent()
-    if not 1 <= offsets <= MAX_OFFSETS:
-        raise LimitError(f"offsets must lie between 1 and {MAX_OFFSETS}, not {offsets}")
+    total = int((spans[:, 1] - spans[:, 0]).sum())
+    reach = checked_reach(stream, total, vocabulary, 0, offsets)
+    budget = max(1, memory_bytes // reach.bytes_per_window(1))
+    refuse_many(total // (SCANS * budget), memory_bytes)
+    unigram = np.zeros(vocabulary, np.int64)
+    with tempfile.TemporaryDirectory(dir=directory) as name:
+        parts: list[tuple[Path, int]] = []
+        for number, block in enumerate(blocks(stream.ids, spans, vocabulary, budget)):
+            held = block.tokens.sum(axis=0)
+            unigram += held
+            parts.append((Path(name) / str(number), int(held.sum())))
+            parts[-1][0].mkdir()
+            with open_tables(parts[-1][0], vocabulary, offsets, total) as tables:
+                _count_block(stream.ids, block, reach, budget, tables, progress)
+        if len(parts) == 1:
+            for path in parts[0][0].iterdir():
+                path.rename(directory / path.name)
+        else:
+            progress.stage("adding up", offsets + 1)
+            with open_tables(directory, vocabulary, offsets, total) as tables:
+                add_tables(parts, tables, vocabulary, offsets, memory_bytes, progress)
+    save_array(directory / "unigram.npy", unigram)
+
+
+def checked_reach(
+    stream: TokenStream, total: int, vocabulary: int, before: int, after: int
+) -> Reach:
+    """The windows in which ``total`` tokens of ``stream`` are counted.
+
+    Raises:
+        LimitError: more than 255 neighbours on a side, or none; V > 2²¹.
+        IncompatibleError: a token ≥ V.
+    """
+    if not 1 <= after <= MAX_OFFSETS:
+        raise LimitError(f"offsets must lie between 1 and {MAX_OFFSETS}, not {after}")
     key_bits(vocabulary)
     if len(stream.ids) and int(stream.ids.max()) >= vocabulary:
         raise IncompatibleError(
             f"token {int(stream.ids.max())} is not in a vocabulary of {vocabulary}"
         )
-    unigram = unigram_counts(stream.ids, spans, vocabulary)
-    total = int(unigram.sum())
-    budget = memory_bytes // BYTES_PER_OCCURRENCE
-    if int(unigram.max()) > budget and memory_bytes < LEAST_BYTES_PER_TOKEN * vocabulary:
-        raise LimitError(
-            f"counting with a vocabulary of {vocabulary} needs at least "
-            f"{-(-LEAST_BYTES_PER_TOKEN * vocabulary >> 10)} KiB",
-            hint="raise --memory",
-        )
-    save_array(directory / "unigram.npy", unigram)
-    with open_tables(directory, vocabulary, offsets, total) as tables:
-        for low, high in token_ranges(unigram, budget):
-            sizes = unigram[low:high]
-            if int(sizes.sum()) > budget:
-                _count_one(stream.ids, spans, low, vocabulary, offsets, memory_bytes, tables)
-            else:
-                _count_range(stream.ids, spans, low, sizes, vocabulary, offsets, tables)
-            progress.advance(int(sizes.sum()))
+    return Reach(vocabulary, before, after, count_dtype(total))
 
 
-def _count_range(
+def _count_block(
     ids: NDArray[Any],
-    spans: NDArray[np.int64],
-    low: int,
-    sizes: NDArray[np.int64],
-    vocabulary: int,
-    offsets: int,
+    block: Block,
+    reach: Reach,
+    budget: int,
     tables: Tables,
+    progress: Progress,
 ) -> None:
-    """All rows of the tokens from ``low``, which occur ``sizes`` times, by their positions."""
-    starts = np.concatenate(([0], np.cumsum(sizes)))
-    chunks = numba.get_num_threads() * _CHUNKS_PER_THREAD
-    positions, followers = occurrences(ids, spans, low, low + len(sizes), starts, max(offsets, 2))
-    for k in range(1, offsets + 1):
-        tables.add_rows(
-            k, low, *follower_rows(ids, positions, followers, starts, k, vocabulary, chunks)
-        )
-    keys = np.sort(trigram_keys(ids, positions, followers, key_bits(vocabulary)))
-    tables.add_trigrams(*run_lengths(keys))
-
-
-def _count_one(
-    ids: NDArray[Any],
-    spans: NDArray[np.int64],
-    token: int,
-    vocabulary: int,
-    offsets: int,
-    memory_bytes: int,
-    tables: Tables,
-) -> None:
-    """All rows of one token whose positions do not fit the memory."""
-    rows = follower_row(ids, spans, token, vocabulary, offsets, memory_bytes)
-    for k, (columns, counts) in enumerate(rows, start=1):
-        tables.add_rows(k, token, np.array([len(columns)]), columns, counts)
-    bits = key_bits(vocabulary)
-    for keys, counts in trigram_runs(ids, spans, token, vocabulary, bits, memory_bytes):
-        tables.add_trigrams(keys, counts)
+    once = np.ones(1, reach.counts)
+    for group in groups(ids, block, reach, 1, budget):
+        for offset in range(1, reach.after + 1):
+            for low, lengths, columns, counts in group.rows(offset - 1, once):
+                tables.add_rows(offset, low, lengths, columns, counts)
+        for keys, counts in group.trigrams():
+            tables.add_trigrams(keys, counts)
+        progress.advance(int(group.starts[-1]))

@@ -10,9 +10,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from structinit_core.artifact import pretty_json
-from structinit_core.cooc.count import MAX_OFFSETS
 from structinit_core.errors import IncompatibleError
 
+MAX_OFFSETS = 255
 _Size = Annotated[int, Field(ge=0)]
 
 

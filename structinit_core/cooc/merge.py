@@ -11,9 +11,9 @@ from structinit_core.artifact import save_array
 from structinit_core.cooc.counts import read_tokenizer_json
 from structinit_core.cooc.facts import added
 from structinit_core.cooc.heldout import write_held_out
-from structinit_core.cooc.parts import Part
+from structinit_core.cooc.parts import Part, open_rows, open_trigrams
 from structinit_core.cooc.sums import BYTES_PER_ENTRY, summed
-from structinit_core.cooc.tables import open_tables
+from structinit_core.cooc.tables import Tables, open_tables
 from structinit_core.errors import LimitError
 from structinit_core.progress import Progress, Silent
 
@@ -21,6 +21,45 @@ _ENTRIES_AT_ONCE = 1 << 20
 """More are not summed faster."""
 _ENTRIES_OF_A_PART = 1 << 13
 """With less of each of many parts at once, opening their files would take most of the time."""
+
+
+def refuse_many(parts: int, memory_bytes: int) -> None:
+    """Refuse to add up more parts than the memory holds an entry of each of.
+
+    Raises:
+        LimitError: so it is.
+    """
+    if memory_bytes < parts * BYTES_PER_ENTRY:
+        raise LimitError(
+            f"merging {parts} counts needs at least {parts * BYTES_PER_ENTRY} bytes",
+            hint="raise --memory, or merge in groups",
+        )
+
+
+def add_tables(
+    parts: Sequence[tuple[Path, int]],
+    tables: Tables,
+    vocabulary: int,
+    offsets: int,
+    memory_bytes: int,
+    progress: Progress,
+) -> None:
+    """Append the sum of the tables in some directories to empty ``tables``.
+
+    ``parts`` are the directories, and how many tokens were counted in each. One step of
+    progress a table; cost, memory and errors as of :func:`merge_parts`.
+    """
+    refuse_many(len(parts), memory_bytes)
+    budget = max(_ENTRIES_AT_ONCE, _ENTRIES_OF_A_PART * len(parts))
+    budget = min(budget, memory_bytes // BYTES_PER_ENTRY)
+    for offset in range(1, offsets + 1):
+        rows = [open_rows(part, offset, vocabulary, tokens) for part, tokens in parts]
+        for keys, counts in summed(rows, budget):
+            tables.add_entries(offset, *np.divmod(keys, vocabulary), counts)
+        progress.advance()
+    for keys, counts in summed([open_trigrams(*part) for part in parts], budget):
+        tables.add_trigrams(keys, counts)
+    progress.advance()
 
 
 def merge_parts(
@@ -44,27 +83,16 @@ def merge_parts(
         LimitError: less memory than one entry of each part takes.
     """
     progress = progress or Silent()
-    budget = memory_bytes // BYTES_PER_ENTRY
-    if budget < len(parts):
-        raise LimitError(
-            f"merging {len(parts)} counts needs at least {len(parts) * BYTES_PER_ENTRY} bytes",
-            hint="raise --memory, or merge in groups",
-        )
-    budget = min(budget, max(_ENTRIES_AT_ONCE, _ENTRIES_OF_A_PART * len(parts)))
+    refuse_many(len(parts), memory_bytes)
     facts = added([part.facts for part in parts])
     unigram = np.zeros(facts.vocabulary, np.int64)
     for part in parts:
         unigram += part.unigram()
     save_array(directory / "unigram.npy", unigram)
+    counted = [(part.directory, part.facts.counted_tokens) for part in parts]
     sizes = facts.vocabulary, facts.offsets, facts.counted_tokens
     with open_tables(directory, *sizes) as tables:
-        for offset in range(1, facts.offsets + 1):
-            for keys, counts in summed([part.rows(offset) for part in parts], budget):
-                tables.add_entries(offset, *np.divmod(keys, facts.vocabulary), counts)
-            progress.advance()
-        for keys, counts in summed([part.trigrams() for part in parts], budget):
-            tables.add_trigrams(keys, counts)
-        progress.advance()
+        add_tables(counted, tables, *sizes[:2], memory_bytes, progress)
     write_held_out([part.held_out() for part in parts], directory, memory_bytes)
     facts.write(directory)
     tokenizer = read_tokenizer_json(parts[0].directory)

@@ -100,40 +100,50 @@ class Part:
         return unigram
 
     def rows(self, offset: int) -> Rows:
-        """The table of one offset.
-
-        Raises:
-            IncompatibleError: arrays that are no CSR (V, V).
-        """
-        name, vocabulary = f"offset{offset}", self.facts.vocabulary
-        indptr = load_array(self.directory / f"{name}.indptr.npy", _INDICES)
-        stored = len(load_array(self.directory / f"{name}.indices.npy", _INDICES))
-        if (
-            len(indptr) != vocabulary + 1
-            or int(indptr[0]) != 0
-            or int(indptr[-1]) != stored
-            or stored != len(load_array(self.directory / f"{name}.data.npy", _COUNTS))
-            or bool(np.any(indptr[1:] < indptr[:-1]))
-        ):
-            raise _not_a_table(self.directory, name)
-        return Rows(self.directory, name, vocabulary, stored, self.facts.counted_tokens)
+        """The table of one offset; errors as in :func:`open_rows`."""
+        return open_rows(self.directory, offset, self.facts.vocabulary, self.facts.counted_tokens)
 
     def trigrams(self) -> Trigrams:
-        """The table of trigrams.
-
-        Raises:
-            IncompatibleError: more keys than counts, or fewer.
-        """
-        stored = len(load_array(self.directory / "trigram.keys.npy", ("uint64",)))
-        if stored != len(load_array(self.directory / "trigram.counts.npy", _COUNTS)):
-            raise _not_a_table(self.directory, "trigram")
-        return Trigrams(self.directory, stored, self.facts.counted_tokens)
+        """The table of trigrams; errors as in :func:`open_trigrams`."""
+        return open_trigrams(self.directory, self.facts.counted_tokens)
 
     def held_out(self) -> HeldOut:
         """The held-out documents; errors as in :func:`load_held_out`."""
         offsets = load_held_out(self.directory, self.facts.vocabulary).offsets
         path = self.directory / "heldout.tokens.npy"
         return HeldOut(lambda: load_array(path), np.stack((offsets[:-1], offsets[1:]), axis=1))
+
+
+def open_rows(directory: Path, offset: int, vocabulary: int, tokens: int) -> Rows:
+    """The table of one offset of a directory of counts of at most ``tokens`` tokens.
+
+    Raises:
+        IncompatibleError: arrays that are no CSR (V, V).
+    """
+    name = f"offset{offset}"
+    indptr = load_array(directory / f"{name}.indptr.npy", _INDICES)
+    stored = len(load_array(directory / f"{name}.indices.npy", _INDICES))
+    if (
+        len(indptr) != vocabulary + 1
+        or int(indptr[0]) != 0
+        or int(indptr[-1]) != stored
+        or stored != len(load_array(directory / f"{name}.data.npy", _COUNTS))
+        or bool(np.any(indptr[1:] < indptr[:-1]))
+    ):
+        raise _not_a_table(directory, name)
+    return Rows(directory, name, vocabulary, stored, tokens)
+
+
+def open_trigrams(directory: Path, tokens: int) -> Trigrams:
+    """The table of trigrams of a directory of counts of at most ``tokens`` tokens.
+
+    Raises:
+        IncompatibleError: more keys than counts, or fewer.
+    """
+    stored = len(load_array(directory / "trigram.keys.npy", ("uint64",)))
+    if stored != len(load_array(directory / "trigram.counts.npy", _COUNTS)):
+        raise _not_a_table(directory, "trigram")
+    return Trigrams(directory, stored, tokens)
 
 
 def open_part(directory: Path) -> Part:

@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from structinit_core.cooc.trigrams import run_lengths
+from structinit_core.cooc.kernels import add_sorted
 from structinit_core.errors import IncompatibleError
 
 BYTES_PER_ENTRY = 128
-"""Peak of one entry: as it was read, sorted, summed, and as it is written."""
+"""Peak of one entry: as it was read, summed twice over, and as it is written."""
 
 Entries = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 
@@ -48,7 +48,7 @@ def summed(tables: Sequence[SortedCounts], budget: int) -> Iterator[Entries]:
         # up to here every table is in memory
         limit = min((int(reader.keys[-1]) for reader in readers if reader.more), default=None)
         taken = [reader.take(limit) for reader in readers]
-        yield _added(*(np.concatenate(column) for column in zip(*taken, strict=True)))
+        yield _added(taken)
         readers = [reader for reader in readers if len(reader.keys) or reader.more]
 
 
@@ -88,8 +88,10 @@ class _Reader:
         return taken
 
 
-def _added(keys: NDArray[np.uint64], counts: NDArray[np.uint64]) -> Entries:
-    # a stable sort knows ascending runs and merges them
-    order = np.argsort(keys, kind="stable")
-    distinct, lengths = run_lengths(keys[order])
-    return distinct, np.add.reduceat(counts[order], np.cumsum(lengths) - lengths)
+def _added(tables: list[Entries]) -> Entries:
+    """The sum of tables that ascend, two neighbours at a time."""
+    while len(tables) > 1:
+        pairs = zip(tables[::2], tables[1::2], strict=False)
+        odd = tables[len(tables) & ~1 :]
+        tables = [add_sorted(*one, *other) for one, other in pairs] + odd
+    return tables[0]

@@ -56,7 +56,7 @@ class Tables:
 @contextmanager
 def open_tables(directory: Path, vocabulary: int, offsets: int, total: int) -> Iterator[Tables]:
     """The files of all tables; at a clean end the row pointers are written too."""
-    width = np.uint32 if total < 2**32 else np.uint64
+    width = count_dtype(total)
     index = index_dtype(vocabulary, total)
     with ExitStack() as stack:
 
@@ -74,3 +74,8 @@ def open_tables(directory: Path, vocabulary: int, offsets: int, total: int) -> I
     for k, lengths in enumerate(tables.row_lengths, start=1):
         indptr = np.concatenate(([0], np.cumsum(lengths))).astype(index)
         save_array(directory / f"offset{k}.indptr.npy", indptr)
+
+
+def count_dtype(total: int) -> np.dtype[Any]:
+    """The type of the counts of ``total`` tokens."""
+    return np.dtype(np.uint32 if total < 2**32 else np.uint64)

@@ -188,6 +188,7 @@ def _count_into(
     if counted == 0 and not is_shard:
         raise InputError("no token is left to count", hint="give more text, or hold out less")
     record.stage("counting", counted)
+    record.worked_on(counted)
     count_stream(
         stream,
         split.counted,
@@ -197,7 +198,6 @@ def _count_into(
         memory_bytes=memory_bytes,
         progress=record,
     )
-    record.worked_on(counted)
     write_held_out([HeldOut(lambda: stream.ids, split.held_out)], work, memory_bytes)
     (work / "tokenizer.json").write_text(serialise(tokenizer), encoding="utf-8")
     CountFacts(

@@ -12,11 +12,12 @@ import pytest
 
 from structinit_core.artifact import save_array
 from structinit_core.cooc import count_stream
+from structinit_core.cooc.grouping import Reach
 from structinit_core.corpus import TokenStream
 from structinit_core.progress import Silent
 
 VOCABULARY = 60
-BYTES_PER_OCCURRENCE = 64
+BYTES_PER_WINDOW = Reach(VOCABULARY, 0, 3, np.dtype(np.uint32)).bytes_per_window(1)
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +70,11 @@ def test_row_ranges_leave_no_trace(
     whole, ranges = count(stream, tmp_path / "whole", 1 << 30)
     assert ranges == [len(stream.ids)]
     for factor in (1.0, 1.3, 2.0):
-        memory = int(most * factor * BYTES_PER_OCCURRENCE)
+        memory = int(most * factor * BYTES_PER_WINDOW)
         parts, ranges = count(stream, tmp_path / f"parts{factor}", memory)
         assert len(ranges) > 2
         assert sum(ranges) == len(stream.ids)
-        assert max(ranges) * BYTES_PER_OCCURRENCE <= memory
+        assert max(ranges) * BYTES_PER_WINDOW <= memory
         assert parts == whole
 
 
@@ -87,7 +88,7 @@ def test_threads_leave_no_trace(
         numba.set_num_threads(threads)
         results += [
             count(stream, tmp_path / f"{threads}-{memory}", memory)[0]
-            for memory in (BYTES_PER_OCCURRENCE * 1200, 1 << 30)
+            for memory in (BYTES_PER_WINDOW * 1200, 1 << 30)
         ]
     assert all(result == results[0] for result in results)
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from structinit_core.cooc import count_stream
-from structinit_core.cooc.budget import BYTES_PER_OCCURRENCE, token_ranges
-from structinit_core.cooc.count import MAX_OFFSETS
-from structinit_core.cooc.heavy import LEAST_BYTES_PER_TOKEN
+from structinit_core.cooc.budget import token_ranges
+from structinit_core.cooc.facts import MAX_OFFSETS
+from structinit_core.cooc.sums import BYTES_PER_ENTRY
 from structinit_core.cooc.trigrams import key_bits, run_lengths
 from structinit_core.corpus import TokenStream
 from structinit_core.errors import LimitError
@@ -52,24 +52,16 @@ def test_offsets_out_of_range(stream: TokenStream, tmp_path: Path, offsets: int)
         count_stream(stream, ONE_DOCUMENT, 3, tmp_path, offsets=offsets, memory_bytes=1 << 20)
 
 
-def test_memory_for_sums_over_the_vocabulary_is_needed_and_enough(
-    stream: TokenStream, tmp_path: Path
-) -> None:
-    least = 3 * LEAST_BYTES_PER_TOKEN
-    with pytest.raises(LimitError, match="vocabulary of 3") as caught:
-        count_stream(stream, ONE_DOCUMENT, 3, tmp_path, offsets=1, memory_bytes=least - 1)
+def test_memory_for_an_entry_of_every_block_is_needed_and_enough(tmp_path: Path) -> None:
+    ids = np.zeros(9000, np.uint16)  # in blocks of one window each of which holds one token
+    stream, spans = TokenStream(ids, np.array([0, 9000])), np.array([[0, 9000]])
+    with pytest.raises(LimitError, match="needs at least") as caught:
+        count_stream(stream, spans, 3, tmp_path, offsets=1, memory_bytes=30)
     assert caught.value.exit_code == 6
     assert "--memory" in (caught.value.hint or "")
     assert list(tmp_path.iterdir()) == []
-    count_stream(stream, ONE_DOCUMENT, 3, tmp_path, offsets=1, memory_bytes=least)
-
-
-def test_no_sums_are_needed_where_every_token_fits(stream: TokenStream, tmp_path: Path) -> None:
-    memory = 3 * BYTES_PER_OCCURRENCE
-    assert memory < 100 * LEAST_BYTES_PER_TOKEN
-    count_stream(stream, ONE_DOCUMENT, 100, tmp_path, offsets=1, memory_bytes=memory)
-    with pytest.raises(LimitError, match="vocabulary of 100"):
-        count_stream(stream, ONE_DOCUMENT, 100, tmp_path, offsets=1, memory_bytes=memory - 1)
+    count_stream(stream, spans, 3, tmp_path, offsets=1, memory_bytes=100 * BYTES_PER_ENTRY)
+    assert np.load(tmp_path / "offset1.data.npy").tolist() == [8999]
 
 
 @settings(max_examples=60, deadline=None)
