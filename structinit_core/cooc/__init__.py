@@ -3,6 +3,7 @@
 from structinit_core.cooc.count import count_stream
 from structinit_core.cooc.counts import COUNTS_KIND, COUNTS_VERSION, Counts, open_counts
 from structinit_core.cooc.facts import CountFacts
+from structinit_core.cooc.grouping import bytes_per_window
 from structinit_core.cooc.heldout import HeldOut, write_held_out
 from structinit_core.cooc.kneser_ney import KneserNey
 from structinit_core.cooc.matrices import (
@@ -26,6 +27,7 @@ __all__ = [
     "KneserNey",
     "Part",
     "ReferenceLosses",
+    "bytes_per_window",
     "count_stream",
     "directed_counts",
     "merge_parts",

@@ -18,6 +18,7 @@ from structinit_core.cooc.kernels import (
     gather_windows,
     token_counts,
 )
+from structinit_core.cooc.tables import count_dtype
 from structinit_core.cooc.trigrams import key_bits
 
 _CHUNKS_PER_THREAD = 4
@@ -49,6 +50,11 @@ class Reach:
         """Peak of one position: its window, ``entries`` of a row, a trigram and its third."""
         window = (self.before + self.after + 1) * self.width.itemsize
         return window + entries * (4 + self.counts.itemsize) + 8
+
+
+def bytes_per_window(vocabulary: int, offsets: int, tokens: int) -> int:
+    """What every token takes that is counted at once, of so many tokens in all."""
+    return Reach(vocabulary, 0, offsets, count_dtype(tokens)).bytes_per_window(1)
 
 
 @dataclass(frozen=True)

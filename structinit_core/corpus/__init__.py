@@ -2,6 +2,7 @@
 
 from tokenizers import Tokenizer
 
+from structinit_core.corpus.encoding import encoded
 from structinit_core.corpus.readers import Border, read_documents
 from structinit_core.corpus.shards import shard_of
 from structinit_core.corpus.tokenizer import (
@@ -23,6 +24,7 @@ __all__ = [
     "TokenStream",
     "Tokenizer",
     "cut_windows",
+    "encoded",
     "find_frame",
     "hold_out",
     "load_tokenizer",

@@ -30,7 +30,8 @@ from structinit_core.initializers.closed_form import (
 )
 from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
-from structinit_core.recipes.count_plan import plan_counting
+from structinit_core.recipes.count_forecast import forecast_counting
+from structinit_core.recipes.count_plan import bound_counting
 from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_corpus
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.solve_plan import SOLVE_BYTES_PER_BIGRAM, Plan, plan_closed_form
@@ -85,8 +86,10 @@ class ClosedFormJob:
         )
 
 
-def plan(job: ClosedFormJob) -> Plan:
-    """The forecast of ``job``: reads the config and file sizes, writes nothing.
+def plan(job: ClosedFormJob, *, sampled: bool = True) -> Plan:
+    """The forecast of ``job``: reads the config and a sample of the text, writes nothing.
+
+    Not ``sampled``, it takes the bounds that file sizes give.
 
     Raises:
         IncompatibleError: a model this method cannot compile. InputError: a missing file.
@@ -96,7 +99,8 @@ def plan(job: ClosedFormJob) -> Plan:
     counting = None
     if job.source is not None:
         refuse_vocabulary(promised_vocabulary(job.source), blueprint)
-        counting = plan_counting(job.source.texts, job.source.offsets, job.memory_bytes)
+        forecast = forecast_counting if sampled else bound_counting
+        counting = forecast(job.source, job.memory_bytes)
     return plan_closed_form(blueprint, counting, job.memory_bytes)
 
 
@@ -115,7 +119,7 @@ def closed_form(
         any :class:`~structinit_core.errors.StructinitError`; nothing is then published.
     """
     record = Recorder(progress or Silent())
-    forecast = plan(job)
+    forecast = plan(job, sampled=False)
     if not forecast.fits:
         raise _too_large(forecast.solve_bytes, job.memory_bytes)
     resolve_device(job.device, forecast.refit_multiply_adds)
@@ -149,7 +153,7 @@ def compile_counts(
     """
     from structinit_core.recipes.verdict import compile_report, score
 
-    forecast = plan(job)
+    forecast = plan(job, sampled=False)
     device, _ = resolve_device(job.device, forecast.refit_multiply_adds)
     blueprint = make_blueprint(read_config(job.config))
     refuse_vocabulary(counts.vocabulary, blueprint)

@@ -1,4 +1,4 @@
-"""``cooc --plan``: what a count will take, before anything is read."""
+"""``cooc --plan``: what a count or a merge will take at most, from file sizes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from structinit_core.cooc import open_part
 from structinit_core.errors import InputError
+from structinit_core.recipes.counting import CountSource
 
 _LIBRARIES_BYTES = 350 << 20
 """Resident size of the imported libraries."""
@@ -18,12 +19,20 @@ _PACKED_RATIOS = {".gz": 3, ".zst": 4, ".parquet": 3}
 
 
 class CountPlan(BaseModel):
-    """The forecast of a count: estimates from file sizes, and the bound that was given."""
+    """The forecast of a count.
+
+    From ``sampled_bytes`` of the text, or from file sizes alone where that is 0; then there
+    are no ``seconds``, and ``disk_bytes`` and ``memory_bytes`` are upper bounds.
+    ``scratch_bytes``: disk beside the result while it is made.
+    """
 
     model_config = ConfigDict(frozen=True)
     text_bytes: int
+    sampled_bytes: int
     estimated_tokens: int
+    seconds: float | None
     disk_bytes: int
+    scratch_bytes: int
     memory_bytes: int
 
 
@@ -37,21 +46,22 @@ class MergePlan(BaseModel):
     memory_bytes: int
 
 
-def plan_counting(
-    texts: Sequence[Path], offsets: int, memory_bytes: int, shards: int = 1
-) -> CountPlan:
-    """What counting ``texts``, or one of so many shards, will take, from their sizes alone.
+def bound_counting(source: CountSource, memory_bytes: int) -> CountPlan:
+    """What counting ``source`` takes at most, from the sizes of its files alone.
 
-    Disk: a distinct bigram per token and offset, a distinct trigram per token, and the token
-    stream while it is counted; real corpora repeat themselves and need less.
+    Disk: a distinct bigram per token and offset, a distinct trigram per token; real corpora
+    repeat themselves and need less.
     """
-    sizes = [_size(path) * _PACKED_RATIOS.get(path.suffix.lower(), 1) for path in texts]
-    tokens = sum(sizes) // _BYTES_PER_TOKEN // shards
+    sizes = [size_of(path) * _PACKED_RATIOS.get(path.suffix.lower(), 1) for path in source.texts]
+    tokens = sum(sizes) // _BYTES_PER_TOKEN // (source.shard or (0, 1))[1]
     counting = min(memory_bytes, 64 * tokens + (64 << 20))
     return CountPlan(
         text_bytes=sum(sizes),
+        sampled_bytes=0,
         estimated_tokens=tokens,
-        disk_bytes=tokens * (8 * offsets + 12 + 4),
+        seconds=None,
+        disk_bytes=tokens * (8 * source.offsets + 12),
+        scratch_bytes=4 * tokens,
         memory_bytes=_LIBRARIES_BYTES + counting,
     )
 
@@ -73,7 +83,12 @@ def plan_merging(parts: Sequence[Path], memory_bytes: int) -> MergePlan:
     )
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """Bytes of a file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         return path.stat().st_size
     except OSError as error:

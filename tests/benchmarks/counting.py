@@ -14,7 +14,6 @@ by entry.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import platform
@@ -25,28 +24,20 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from corpus import DATA, paragraphs
 
-ROOT = Path(__file__).parents[2]
 TOKENS, VOCABULARY, WINDOW = 10_000_000, 50_000, 5
-FILES = (
-    "wikitext-2/wiki.train.tokens.gz",
-    "gutenberg-a/train.txt.gz",
-    "arxiv-abstracts-a/train.jsonl.gz",
-    "debian-packages/packages.tsv.gz",
-    "wordnet-3.0/synsets.tsv.gz",
-    "cyber-metagraph/pages.jsonl.gz",
-)
 BALLAST = 1 << 30
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--glove", type=Path, metavar="BUILD")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--once", nargs=2, metavar=("SIDE", "DIR"), help=argparse.SUPPRESS)
@@ -55,8 +46,6 @@ def main() -> None:
         side, directory = arguments.once
         run_once(side, Path(directory))
         return
-    if missing := [name for name in FILES if not (arguments.data / name).is_file()]:
-        raise SystemExit(f"not in {arguments.data}: {', '.join(missing)}")
     cores = sorted(os.sched_getaffinity(0))
     one, two = cores[-1:], cores[-2:]
     with tempfile.TemporaryDirectory() as name:
@@ -78,8 +67,7 @@ def main() -> None:
 
 def write_ids(data: Path, directory: Path) -> tuple[int, int]:
     """Write ids, document offsets and the words as text; how many tokens and kinds there are."""
-    paragraphs = list(dict.fromkeys(text for text in texts(data) if text.strip()))
-    documents = [re.findall(r"\w+|[^\w\s]", text) for text in paragraphs]
+    documents = [re.findall(r"\w+|[^\w\s]", text) for text in paragraphs(data)]
     common = Counter(word for document in documents for word in document).most_common(VOCABULARY)
     number = {word: at for at, (word, _) in enumerate(common)}
     ids = [[number[word] for word in document if word in number] for document in documents]
@@ -97,17 +85,6 @@ def write_ids(data: Path, directory: Path) -> tuple[int, int]:
     (directory / "vocabulary.txt").write_text("".join(lines))
     np.save(directory / "ranked.npy", ranked)
     return len(flat), int(np.count_nonzero(counts))
-
-
-def texts(data: Path) -> Iterator[str]:
-    for name in FILES:
-        for line in gzip.decompress((data / name).read_bytes()).decode().rstrip("\n").split("\n"):
-            if name.endswith(".jsonl.gz"):
-                yield " ".join(str(value) for value in json.loads(line).values())
-            elif name.endswith(".tsv.gz"):
-                yield " ".join(line.split("\t")[-2:])
-            else:
-                yield line
 
 
 def run_once(side: str, directory: Path) -> None:

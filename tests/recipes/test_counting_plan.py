@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from structinit_core.recipes.count_plan import plan_counting
+from structinit_core.recipes.count_plan import bound_counting
+from structinit_core.recipes.counting import CountSource
 
 
 @pytest.mark.parametrize(
@@ -17,5 +18,5 @@ def test_packed_files_hold_more_text_than_bytes(tmp_path: Path, name: str, ratio
     plain, packed = tmp_path / "plain.txt", tmp_path / name
     for path in (plain, packed):
         path.write_bytes(bytes(1200))
-    forecast = plan_counting([plain, packed], 2, 1 << 30)
+    forecast = bound_counting(CountSource(texts=[plain, packed], train_vocabulary=300), 1 << 30)
     assert forecast.text_bytes == 1200 * (1 + ratio)

@@ -64,7 +64,7 @@ def cooc(
         _merge(context, texts, output, memory, force, plan, json, progress)
         return
     from structinit_core.corpus import Border
-    from structinit_core.recipes.count_plan import plan_counting
+    from structinit_core.recipes.count_forecast import forecast_counting
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.record import bound
 
@@ -81,8 +81,7 @@ def cooc(
             shard=shard,
         )
         if plan:
-            shards = shard[1] if shard else 1
-            print_json(plan_counting(paths, offsets, memory, shards).model_dump(mode="json"))
+            print_json(forecast_counting(source, memory).model_dump(mode="json"))
             return
         made = count_corpus(
             source,
