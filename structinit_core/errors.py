@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """System errors of a full disk, a quota, or a file that may not grow."""
@@ -64,3 +65,12 @@ class LockedError(StructinitError):
     """The output is being written by another run (exit code 75, try again later)."""
 
     exit_code = 75
+
+
+def no_space(where: Path) -> LimitError:
+    """The error of a write that failed with one of :data:`NO_SPACE`."""
+    return LimitError(
+        "the disk is full, or a file may not grow so large",
+        where=str(where),
+        hint="free space there, or name an output on another disk",
+    )

@@ -8,6 +8,7 @@ from structinit_core.artifact.arrays import (
     save_array,
 )
 from structinit_core.artifact.digest import canonical_json, file_digest, pretty_json, text_digest
+from structinit_core.artifact.direct import DirectWriter
 from structinit_core.artifact.files import publish_bytes, publish_text
 from structinit_core.artifact.manifest import (
     MANIFEST,
@@ -31,6 +32,7 @@ from structinit_core.artifact.publish import (
 __all__ = [
     "MANIFEST",
     "ArrayWriter",
+    "DirectWriter",
     "FileEntry",
     "Input",
     "Manifest",

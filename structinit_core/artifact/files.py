@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from structinit_core.errors import NO_SPACE, LimitError
+from structinit_core.errors import NO_SPACE, no_space
 
 
 def publish_text(path: Path, text: str) -> None:
@@ -28,9 +28,7 @@ def publish_bytes(path: Path, content: bytes) -> None:
         unfinished.replace(target)
     except OSError as error:
         if error.errno in NO_SPACE:
-            raise LimitError(
-                "the disk is full, or a file may not grow so large", where=str(path)
-            ) from error
+            raise no_space(path) from error
         raise
     finally:
         unfinished.unlink(missing_ok=True)

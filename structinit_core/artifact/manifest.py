@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,8 +82,11 @@ class Manifest(BaseModel):
         return text_digest(canonical_json(files))
 
 
-def describe_files(directory: Path) -> dict[str, FileEntry]:
-    """Every hashed file below ``directory`` by its relative POSIX name, sorted."""
+def describe_files(directory: Path, hashes: Mapping[Path, str]) -> dict[str, FileEntry]:
+    """Every hashed file below ``directory`` by its relative POSIX name, sorted.
+
+    Files whose sha256 is in ``hashes`` are not read again.
+    """
     entries: dict[str, FileEntry] = {}
     for path in sorted(p for p in directory.rglob("*") if p.is_file()):
         name = path.relative_to(directory).as_posix()
@@ -94,7 +98,10 @@ def describe_files(directory: Path) -> dict[str, FileEntry]:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
             dtype, shape = array.dtype.str, array.shape
         entries[name] = FileEntry(
-            bytes=path.stat().st_size, sha256=file_digest(path), dtype=dtype, shape=shape
+            bytes=path.stat().st_size,
+            sha256=hashes.get(path) or file_digest(path),
+            dtype=dtype,
+            shape=shape,
         )
     return entries
 

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,9 +24,9 @@ from structinit_core.errors import (
     NO_SPACE,
     IncompatibleError,
     InputError,
-    LimitError,
     LockedError,
     UsageError,
+    no_space,
 )
 
 
@@ -121,12 +121,15 @@ def refuse_foreign(output: Path, kind: str, force: bool) -> None:
 
 
 @contextmanager
-def staged(output: Path, recipe: Recipe) -> Iterator[Path]:
+def staged(
+    output: Path, recipe: Recipe, hashes: Mapping[Path, str] | None = None
+) -> Iterator[Path]:
     """A temporary sibling directory that becomes ``output`` on a clean exit, else vanishes.
 
     The caller holds :func:`locked`. The manifest is written last; an existing ``output`` is
     moved aside before the rename and removed after it. Between the two renames there is no
-    ``output``; a run killed there is put right by the next one's lock.
+    ``output``; a run killed there is put right by the next one's lock. ``hashes`` are read
+    last: the caller may enter there the sha256 of files it hashed while writing them.
 
     Raises:
         LimitError: the disk is full.
@@ -137,12 +140,12 @@ def staged(output: Path, recipe: Recipe) -> Iterator[Path]:
             yield work
         except OSError as error:
             if error.errno in NO_SPACE:
-                raise LimitError(
-                    "the disk is full, or a file may not grow so large", where=str(output)
-                ) from error
+                raise no_space(output) from error
             raise
         with _writing(output):
-            manifest = Manifest(recipe=recipe, key=recipe.key, files=describe_files(work))
+            manifest = Manifest(
+                recipe=recipe, key=recipe.key, files=describe_files(work, hashes or {})
+            )
             (work / MANIFEST).write_text(
                 pretty_json(manifest.model_dump(mode="json", by_alias=True, exclude_none=True)),
                 encoding="utf-8",
@@ -159,9 +162,7 @@ def _writing(output: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in NO_SPACE:
-            raise LimitError(
-                "the disk is full, or a file may not grow so large", where=str(output)
-            ) from error
+            raise no_space(output) from error
         raise InputError(f"cannot be written: {error.strerror}", where=str(output)) from error
 
 

@@ -135,21 +135,27 @@ def closed_form(
         from structinit_core.model import check_config
 
         check_config(read_config(job.config))
-        with staged(output, recipe) as work, scratch(output) as temporary:
+        hashes: dict[Path, str] = {}
+        with staged(output, recipe, hashes) as work, scratch(output) as temporary:
             directory = job.counts or temporary / "counts"
             if job.source is not None:
                 count_corpus(job.source, directory, memory_bytes=job.memory_bytes, progress=record)
-            stages = compile_counts(job, open_counts(directory), work, record)
+            stages = compile_counts(job, open_counts(directory), work, record, hashes)
             record.write(work, stages)
     return True
 
 
 def compile_counts(
-    job: ClosedFormJob, counts: Counts, work: Path, progress: Progress
+    job: ClosedFormJob,
+    counts: Counts,
+    work: Path,
+    progress: Progress,
+    hashes: dict[Path, str] | None = None,
 ) -> dict[str, float]:
     """Write the checkpoint of ``job`` from open ``counts`` into ``work``, without publishing it.
 
-    Returns the seconds of each stage of the compilation. Errors as in :func:`closed_form`.
+    Returns the seconds of each stage of the compilation; the sha256 of the tensor files are
+    entered in ``hashes`` if given. Errors as in :func:`closed_form`.
     """
     from structinit_core.recipes.verdict import compile_report, score
 
@@ -184,6 +190,7 @@ def compile_counts(
         compiled.tensors(blueprint, job.seed),
         progress,
         shard_bytes=job.shard_bytes,
+        hashes=hashes,
     )
     (work / "tokenizer.json").write_text(counts.tokenizer_json, encoding="utf-8")
     frame = find_frame(load_tokenizer(work / "tokenizer.json"))

@@ -12,8 +12,10 @@ import pytest
 from structinit_core.artifact import (
     MANIFEST,
     Recipe,
+    file_digest,
     is_up_to_date,
     locked,
+    manifest,
     read_manifest,
     scratch,
     staged,
@@ -43,6 +45,27 @@ def test_the_manifest_names_every_file_and_its_hash(output: Path, recipe: Recipe
     assert {name: entry.bytes for name, entry in manifest.files.items()} == {
         name: len(content) for name, content in contents.items()
     }
+
+
+def test_a_file_hashed_by_the_caller_is_not_read_again(
+    output: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def record(path: Path) -> str:
+        read.append(path.name)
+        return file_digest(path)
+
+    monkeypatch.setattr(manifest, "file_digest", record)
+    hashes: dict[Path, str] = {}
+    with locked(output), staged(output, recipe, hashes) as work:
+        for name in ("known", "unknown"):
+            (work / name).write_bytes(b"abc")
+        hashes[work / "known"] = hashlib.sha256(b"abc").hexdigest()
+    assert read == ["unknown"]
+    published = read_manifest(output)
+    assert published is not None
+    assert len({entry.sha256 for entry in published.files.values()}) == 1
 
 
 def test_only_what_may_differ_between_equal_runs_is_unhashed(publish, output: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from structinit_core.artifact import file_digest, read_manifest
 from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError, LimitError, NumericalError, UsageError
 from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
@@ -43,6 +44,13 @@ def checkpoint(book: Path, tiny_config: Path, tmp_path_factory) -> Path:
 
 def test_the_directory_is_complete(checkpoint: Path) -> None:
     assert {path.name for path in checkpoint.iterdir()} == FILES
+
+
+def test_the_manifest_has_the_hash_of_every_file(checkpoint: Path) -> None:
+    manifest = read_manifest(checkpoint)
+    assert manifest is not None
+    for name, entry in manifest.files.items():
+        assert entry.sha256 == file_digest(checkpoint / name), name
 
 
 def test_the_law_offline_loss_is_the_forward_loss(checkpoint: Path) -> None:
