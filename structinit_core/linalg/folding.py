@@ -73,7 +73,7 @@ class Folding:
 
 
 def worth_folding(operator: SparsePlusLowRank) -> bool:
-    """Whether so many rows and columns have one entry or none that :func:`fold` pays; O(nnz + m + n).
+    """Whether so many rows and columns have one entry or none that :func:`fold` pays; linear time.
 
     Never for a symmetric matrix, nor where something of low rank fills every row.
     """
