@@ -15,6 +15,8 @@ _WELL_CONDITIONED = 1e-3
 """Shrinkage of a column by projection below which Cholesky in float32 loses orthogonality."""
 _NOISE = 2e-6
 """Share of the largest image below which float32 leaves only noise."""
+_PANEL = 4096
+"""Rows summed at a time: one float32 sum over a million rows is off by up to 2e-3."""
 
 
 class Basis:
@@ -48,23 +50,27 @@ class Basis:
         """The basis times (count, r): (n, r) float32."""
         return self._taken().T @ on_device(weights, self._rows.device)
 
-    def project_out(self, block: Tensor) -> Tensor:
+    def project_out(self, block: Tensor, *, whole: bool = True) -> Tensor:
         """Coefficients (count, b) of the block in the basis; the block loses them, in place.
 
         The two latest blocks, where a Krylov image is large, are removed first: then one full
-        Gram-Schmidt pass is accurate. Cost 4·n·count·b.
+        Gram-Schmidt pass is accurate. Cost 4·n·count·b. Unless ``whole``, that pass is left
+        out, and the coefficients of earlier blocks are zero.
         """
         self._largest = max(self._largest, _longest(block))
-        return self.remove(block)
+        return self.remove(block, whole=whole)
 
-    def remove(self, block: Tensor) -> Tensor:
+    def remove(self, block: Tensor, *, whole: bool = True) -> Tensor:
         """:meth:`project_out` without its check for numbers."""
         recent = self._taken(self._recent)
-        near = recent @ block
+        near = dots(recent, block)
         block.addmm_(recent.T, near, alpha=-1)
-        every = self._taken()
-        coefficients = every @ block
-        block.addmm_(every.T, coefficients, alpha=-1)
+        if whole:
+            every = self._taken()
+            coefficients = dots(every, block)
+            block.addmm_(every.T, coefficients, alpha=-1)
+        else:
+            coefficients = near.new_zeros((self.count, block.shape[1]))
         coefficients.narrow(0, self._recent, len(near)).add_(near)
         return coefficients
 
@@ -125,14 +131,15 @@ class Basis:
 def cholesky_qr(block: Tensor, least: float) -> tuple[Tensor, Doubles] | None:
     """Orthonormal Q (n, b) and R float64 (b, b) of a block, or None where it is dependent.
 
-    Dependent: a column keeps less than ``least`` beside those before it.
+    Dependent: a column keeps less than ``least`` beside those before it. Q takes the memory of
+    the block, which is lost unless None comes back: fresh pages are dear.
 
     Raises:
         NumericalError: a NaN or infinity in the block.
     """
-    factor = np.eye(block.shape[1])
+    factor, source, target = np.eye(block.shape[1]), block, None
     for _ in range(2):
-        gram = as_doubles(block.T @ block)
+        gram = as_doubles(dots(source.T, source))
         if not np.isfinite(gram).all():
             raise NumericalError("a product of the matrix gave NaN or infinity")
         try:
@@ -141,14 +148,26 @@ def cholesky_qr(block: Tensor, least: float) -> tuple[Tensor, Doubles] | None:
             return None
         if upper.diagonal().min() <= least:
             return None
-        block = block @ on_device(np.linalg.inv(upper), block.device)
+        inverse = on_device(np.linalg.inv(upper), block.device)
+        source, target = torch.mm(source, inverse, out=target), block
         factor, least = upper @ factor, 0.0
-    return block, factor
+    return source, factor
+
+
+def dots(rows: Tensor, block: Tensor) -> Tensor:
+    """The product of (c, n) and (n, b), summed in panels of n where it is long."""
+    total = rows.new_zeros((rows.shape[0], block.shape[1]))
+    for start in range(0, block.shape[0], _PANEL):
+        size = min(_PANEL, block.shape[0] - start)
+        # not addmm_: some kernels would go on with one long sum
+        total += rows.narrow(1, start, size) @ block.narrow(0, start, size)
+    return total
 
 
 def _longest(block: Tensor) -> float:
     """The largest column norm; the factorisation ends here if it is no number."""
-    norm = float(block.norm(dim=0).max()) if block.numel() else 0.0
+    squares = dots(block.T, block).diagonal()
+    norm = float(squares.max()) ** 0.5 if block.numel() else 0.0
     if not np.isfinite(norm):
         raise NumericalError("a product of the matrix gave NaN or infinity")
     return norm

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from structinit_core.errors import NumericalError
 from structinit_core.linalg.dense import dense_eigen, dense_svd
+from structinit_core.linalg.folding import fold, worth_folding
 from structinit_core.linalg.krylov import Ritz, Stopping, golub_kahan, lanczos
 from structinit_core.linalg.operators import SparsePlusLowRank
 from structinit_core.linalg.products import Products, SparseProducts
@@ -91,30 +92,45 @@ def truncated_svd(
     last check (every 12 % more columns, for a rectangle 25 %), or it has ``columns`` columns
     (by default rank·6 + 400). ``start`` is an earlier result for a similar matrix. Signs are
     fixed: the largest entry of each left vector is positive. Of a value of multiplicity above
-    ``block`` copies may be missed. Cost in krylov.py. Deterministic given the generator's
-    state, up to the BLAS in use.
+    ``block`` copies may be missed. A sparse matrix with many lines of one entry or none (a
+    graph) is folded first, which changes no triplet (folding.py). Cost in krylov.py.
+    Deterministic given the generator's state, up to the BLAS in use.
 
     Raises:
         NumericalError: a NaN or infinity came out.
     """
-    matrix = _placed(operator, device)
+    folding = None
+    if isinstance(operator, SparsePlusLowRank) and worth_folding(operator):
+        folding = fold(operator, rank)
+    matrix = _placed(folding.core if folding else operator, device)
     rows, across = matrix.shape
     turned = rows < across
     if turned:
         matrix = _Transposed(matrix)
     stopping = _stopping(matrix, rank, tolerance, energy, columns, block)
     previous = None if start is None else start.left if turned else start.right
+    if folding and previous is not None:
+        previous = folding.fold_left(previous) if turned else folding.fold_right(previous)
     if _small(matrix, stopping):
         ritz = dense_svd(matrix, stopping.rank)
     elif matrix.symmetric:
-        ritz = lanczos(matrix, _first(matrix, previous, block, generator), stopping, generator)
+        first = _first(matrix, previous, block, generator)
+        ritz = lanczos(matrix, first, stopping, generator)
         signs = torch.from_numpy(np.where(ritz.values < 0, -1, 1)).to(ritz.left)
         ritz = replace(ritz, values=np.abs(ritz.values), left=ritz.left * signs)
     else:
-        ritz = golub_kahan(matrix, _first(matrix, previous, block, generator), stopping, generator)
+        first = _first(matrix, previous, block, generator)
+        if folding and previous is None:
+            first *= torch.from_numpy(folding.squares(0 if turned else 1))[:, None].to(first)
+        ritz = golub_kahan(matrix, first, stopping, generator)
     if turned:
         ritz = replace(ritz, left=ritz.right, right=ritz.left)
-    values, left, right, report = _finished(ritz, matrix.energy)
+    if folding:
+        unfolded = folding.unfold_left(ritz.left.cpu().numpy())
+        ritz = replace(ritz, left=torch.from_numpy(unfolded))
+        unfolded = folding.unfold_right(ritz.right.cpu().numpy())
+        ritz = replace(ritz, right=torch.from_numpy(unfolded))
+    values, left, right, report = _finished(ritz, operator.energy)
     return TruncatedSvd(left, values, right, report)
 
 
@@ -206,9 +222,12 @@ def _finished(ritz: Ritz, energy: float | None) -> tuple[Floats, Floats, Floats,
     if not np.isfinite(sizes).all():
         raise NumericalError("the factorisation gave NaN or infinity")
     kept = max(1, int(np.count_nonzero(sizes > _NEGLIGIBLE * sizes[0])))
-    left, right = (side.cpu().numpy()[:, :kept] for side in (ritz.left, ritz.right))
-    signs = np.sign(left[np.abs(left).argmax(axis=0), np.arange(kept)])
-    signs[signs == 0] = 1
+    left, right = ritz.left[:, :kept], ritz.right[:, :kept]
+    # extremes and in place: no copy of what may be gigabytes
+    signs = torch.where(left.amax(0) < -left.amin(0), -1.0, 1.0)
+    left.mul_(signs)
+    if ritz.right is not ritz.left:
+        right.mul_(signs)
     share = None
     if energy is not None:
         share = float((sizes[:kept] ** 2).sum()) / energy if energy else 1.0
@@ -220,4 +239,4 @@ def _finished(ritz: Ritz, energy: float | None) -> tuple[Floats, Floats, Floats,
         converged=ritz.converged,
     )
     values = ritz.values[:kept].astype(np.float32)
-    return values, left * signs, right * signs, report
+    return values, left.cpu().numpy(), right.cpu().numpy(), report
