@@ -170,8 +170,8 @@ def golub_kahan(
 
     The matrix is never squared. The right basis is orthogonalised in full, the left one only
     against its two latest blocks as long as the tolerance is no finer than 10⁻³ and no block
-    is smaller than that share of the largest: what is left out stays below 10⁻⁴ (Simon & Zha
-    2000). Two products a block; cost 2·nnz·c + 2·n·c² for c columns a side, with both in full
+    is smaller than that share of the largest (one-sided reorthogonalisation, Simon & Zha 2000).
+    Two products a block; cost 2·nnz·c + 2·n·c² for c columns a side, with both in full
     2·(m+n)·c².
 
     Raises:
