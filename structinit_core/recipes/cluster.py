@@ -34,7 +34,7 @@ from structinit_core.recipes.counting import (
 from structinit_core.recipes.merging import counts_in, merge_counts
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.tokenizing import make_tokenizer
-from structinit_core.recipes.workers import Workers, connected, local_workers
+from structinit_core.recipes.workers import Workers, connected, local_processes
 
 SHARDS_PER_WORKER = 2
 """A worker that is lost, or slower than the others, costs half of its work at most."""
@@ -108,7 +108,7 @@ def shards_on(cluster: str) -> int:
     Raises:
         UsageError: no address. MissingError: no Dask, or no cluster.
     """
-    workers = local_workers(cluster)
+    workers = local_processes(cluster)
     if workers is None:
         with connected(cluster, Path()) as found:
             workers = len(found)

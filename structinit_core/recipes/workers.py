@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from structinit_core.errors import (
     MissingError,
     UsageError,
 )
+from structinit_core.recipes.local_workers import local_workers
 
 _PATIENCE = 10
 """Seconds that a scheduler has to answer, and workers to be there at all."""
@@ -26,8 +28,6 @@ _RESTART = 120
 """Seconds without a single worker, after which nobody will start one."""
 _SMALLER = "give workers more memory, or take less with --memory"
 _LOGGERS = ("distributed", "distributed.client", "tornado.application", "asyncio")
-_ONE_THREAD = {"NUMBA_NUM_THREADS": 1, "RAYON_NUM_THREADS": 1}
-"""Dask itself does so for OpenMP and BLAS."""
 
 
 class Workers:
@@ -117,7 +117,7 @@ class Workers:
             ) from error
 
 
-def local_workers(cluster: str) -> int | None:
+def local_processes(cluster: str) -> int | None:
     """N of ``local:N``; ``None`` of a scheduler's address.
 
     Raises:
@@ -133,45 +133,62 @@ def local_workers(cluster: str) -> int | None:
 def connected(cluster: str, scratch: Path) -> Iterator[Workers]:
     """The workers of ``cluster``, which is a scheduler's address or ``local:N``.
 
-    ``local:N`` are N processes of one thread on this machine, which end with the block; their
-    own files lie in ``scratch``. They talk by TLS with keys made for them. Workers behind an
-    address go on. Dask's log is silent meanwhile. Dask sends pickles, so a scheduler and all
+    ``local:N`` are N processes on this machine, which end with the block, see
+    :func:`~structinit_core.recipes.local_workers.local_workers`; workers behind an address go
+    on. Dask's log is silent meanwhile. Dask sends pickles, so a scheduler and all
     who can reach it can run code on its workers and here: it must be one to be trusted.
 
     Raises:
         UsageError: no address. MissingError: Dask is not installed; no scheduler or no worker
             answers.
     """
-    processes = local_workers(cluster)
+    processes = local_processes(cluster)
     with _muted(), ExitStack() as stack:
         try:
-            from distributed import Client, LocalCluster
+            from distributed import Client
 
-            place: Any = cluster
-            if processes is not None:
-                local = LocalCluster(
-                    n_workers=processes,
-                    threads_per_worker=1,
-                    dashboard_address=None,
-                    memory_limit=0,  # files mapped into memory would count
-                    silence_logs=logging.CRITICAL,
-                    local_directory=str(scratch),
-                    security=True,
-                    env=_ONE_THREAD,
-                )
-                place = stack.enter_context(local)
-            client = stack.enter_context(Client(place, timeout=_PATIENCE, set_as_default=False))
-            client.wait_for_workers(processes or 1, timeout=_PATIENCE)
+            if processes is None:
+                _refuse_no_scheduler(cluster)
+                address, security = cluster, None
+            else:
+                address, security = stack.enter_context(local_workers(processes, scratch))
+            client = Client(address, security=security, timeout=_PATIENCE, set_as_default=False)
+            stack.enter_context(client).wait_for_workers(1, timeout=_PATIENCE)
         except ImportError as error:
             raise MissingError(
                 "dask.distributed is not installed", hint='pip install "structinit[cluster]"'
             ) from error
-        except (OSError, ValueError) as error:  # a TimeoutError is an OSError
+        except TimeoutError as error:
             raise MissingError(
-                f"no cluster with workers answers at {cluster}",
-                hint="give the address that dask-scheduler prints, such as tcp://host:8786",
+                f"the cluster at {cluster} has no workers",
+                hint=f"start some: dask worker {cluster}",
             ) from error
         yield Workers(client)
+
+
+def _refuse_no_scheduler(address: str) -> None:
+    """Ask whoever is there for its name; Dask's client itself hangs on what is no scheduler."""
+    from distributed import Security, rpc
+
+    async def kind() -> Any:
+        arguments = Security().get_connection_args("client")
+        async with asyncio.timeout(_PATIENCE), rpc(address, connection_args=arguments) as found:
+            return (await found.identity())["type"]
+
+    cause: Exception | None = None
+    reason = ""
+    try:
+        with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop already
+            if thread.submit(asyncio.run, kind()).result() == "Scheduler":
+                return
+    except (ValueError, TypeError) as error:  # not an address, or no keys for TLS
+        cause, reason = error, f" ({error})"
+    except Exception as error:  # of an HTTP server's answer, a MemoryError
+        cause = error
+    raise MissingError(
+        f"no Dask scheduler answers at {address}{reason}",
+        hint="give the address that dask scheduler prints, such as tcp://host:8786",
+    ) from cause
 
 
 def _unseen(sizes: dict[str, int], folder: str) -> str | None:
