@@ -74,6 +74,8 @@ def _serve() -> None:
     from distributed import LocalCluster, Security
 
     orders = json.loads(sys.stdin.readline())
+    # Dask would otherwise give up a worker that dies again this long after it died once
+    dask.config.set({"distributed.deploy.lost-worker-timeout": "1000 days"})
     dask.config.set({"temporary-directory": orders["scratch"]})
     cluster = LocalCluster(
         n_workers=orders["processes"],

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from distributed import Client, LocalCluster
 
@@ -29,7 +30,11 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Two workers of two threads, which are started again when they die."""
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        # a worker that dies again so long after it died once would not be started again
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1000 days"}),
+    ):
         patch.syspath_prepend(ROOT)  # workers import from here what they are told to do
         with LocalCluster(
             n_workers=2,
@@ -158,34 +163,6 @@ def test_workers_killed_in_the_middle_of_their_work(
     assert_as_on_one_machine(source, tmp_path / "out")
 
 
-def test_a_worker_believed_lost_goes_on_beside_its_successor(
-    client: Client, cluster: LocalCluster, source: CountSource, tmp_path: Path
-) -> None:
-    frozen, output = tmp_path / "frozen", tmp_path / "out"
-    victim = next(iter(client.nthreads()))
-    client.run(spoil, "count_stream", freeze, frozen, workers=[victim])
-
-    def lose() -> None:
-        wait_until(frozen.exists)
-        try:
-            client.run_on_scheduler(forget, worker=victim)
-            wait_until(lambda: len(list(tmp_path.glob(".out.tmp-*/parts/*/counts"))) == 2)
-        finally:
-            os.kill(int(frozen.read_text()), signal.SIGCONT)
-
-    other = threading.Thread(target=lose)
-    other.start()
-    count_on_cluster(source, output, cluster=cluster.scheduler_address, shards=2)
-    other.join()
-    os.kill(int(frozen.read_text()), signal.SIGKILL)  # so that there are two workers again
-    assert_as_on_one_machine(source, output)
-
-
-async def forget(dask_scheduler: Any, worker: str) -> None:
-    """What a scheduler does when it has not heard of a worker for long."""
-    await dask_scheduler.remove_worker(worker, stimulus_id="test", close=False)
-
-
 def test_work_that_kills_every_worker(
     client: Client,
     cluster: LocalCluster,
@@ -285,3 +262,31 @@ def test_workers_that_do_not_see_the_text(
         count_on_cluster(hidden, tmp_path / "out", cluster=cluster.scheduler_address)
     assert caught.value.where == "/proc/self/cwd/text.txt"
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", "mine"]
+
+
+def test_a_worker_believed_lost_goes_on_beside_its_successor(
+    client: Client, cluster: LocalCluster, source: CountSource, tmp_path: Path
+) -> None:
+    # the last test, since the cluster does without that worker from now on
+    frozen, output = tmp_path / "frozen", tmp_path / "out"
+    victim = next(iter(client.nthreads()))
+    client.run(spoil, "count_stream", freeze, frozen, workers=[victim])
+
+    def lose() -> None:
+        wait_until(frozen.exists)
+        try:
+            client.run_on_scheduler(forget, worker=victim)
+            wait_until(lambda: len(list(tmp_path.glob(".out.tmp-*/parts/*/counts"))) == 2)
+        finally:
+            os.kill(int(frozen.read_text()), signal.SIGCONT)
+
+    other = threading.Thread(target=lose)
+    other.start()
+    count_on_cluster(source, output, cluster=cluster.scheduler_address, shards=2)
+    other.join()
+    assert_as_on_one_machine(source, output)
+
+
+async def forget(dask_scheduler: Any, worker: str) -> None:
+    """What a scheduler does when it has not heard of a worker for long."""
+    await dask_scheduler.remove_worker(worker, stimulus_id="test", close=False)
