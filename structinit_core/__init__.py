@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from structinit_core.errors import StructinitError
     from structinit_core.progress import Progress
     from structinit_core.race import RaceJob, RaceProtocol, RaceResult, parse_arms, race_starts
+    from structinit_core.recipes.cluster import count_on_cluster
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
@@ -41,6 +42,7 @@ _HOMES = {
     "StructinitError": "errors",
     "closed_form": "recipes.compiling",
     "count_corpus": "recipes.counting",
+    "count_on_cluster": "recipes.cluster",
     "diagnose_checkpoint": "recipes.diagnosing",
     "make_blueprint": "blueprint",
     "merge_counts": "recipes.merging",
@@ -68,6 +70,7 @@ __all__ = [
     "StructinitError",
     "closed_form",
     "count_corpus",
+    "count_on_cluster",
     "diagnose_checkpoint",
     "make_blueprint",
     "merge_counts",

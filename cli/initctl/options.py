@@ -132,6 +132,16 @@ Shard = Annotated[
         show_default=False,
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Count on the Dask cluster with this scheduler, such as tcp://host:8786, or on "
+        "local:N, N processes here. All workers must see the files under the same paths; "
+        "--memory is for each.",
+        show_default=False,
+    ),
+]
 Border = Annotated[
     Documents,
     typer.Option(

@@ -100,6 +100,15 @@ class CountSource:
         }
         return params if self.shard is None else params | {"shard": "{}/{}".format(*self.shard)}
 
+    def recipe(self, inputs: tuple[Input, ...] | None = None) -> Recipe:
+        """What decides the counts' bytes; every file is hashed, unless ``inputs`` are known."""
+        return Recipe(
+            kind=COUNTS_KIND,
+            version=COUNTS_VERSION,
+            params=self.params(),
+            inputs=self.inputs() if inputs is None else inputs,
+        )
+
     def documents(self) -> Iterator[str]:
         """The documents of all texts in order; of a shard, its own."""
         return self._documents() if self.shard is None else self._share(own=True)
@@ -151,12 +160,7 @@ def count_corpus(
     with locked(output):
         refuse_foreign(output, COUNTS_KIND, force)
         record.stage("hashing inputs")
-        recipe = Recipe(
-            kind=COUNTS_KIND,
-            version=COUNTS_VERSION,
-            params=source.params(),
-            inputs=source.inputs(),
-        )
+        recipe = source.recipe()
         if is_up_to_date(output, recipe):
             return False
         with staged(output, recipe) as work, scratch(output) as temporary:
@@ -185,8 +189,8 @@ def _count_into(
     rest = _rest(source, tokenizer, temporary)
     split = hold_out(stream, source.holdout, source.seed, rest)
     counted = int((split.counted[:, 1] - split.counted[:, 0]).sum())
-    if counted == 0 and not is_shard:
-        raise InputError("no token is left to count", hint="give more text, or hold out less")
+    if not is_shard:
+        refuse_uncounted(counted)
     record.stage("counting", counted)
     record.worked_on(counted)
     count_stream(
@@ -209,6 +213,16 @@ def _count_into(
         held_out_tokens=len(stream.ids) - counted,
         held_out_spans=len(split.held_out),
     ).write(work)
+
+
+def refuse_uncounted(counted: int) -> None:
+    """Refuse counts of a whole text of which every token is held out.
+
+    Raises:
+        InputError: ``counted`` is 0.
+    """
+    if counted == 0:
+        raise InputError("no token is left to count", hint="give more text, or hold out less")
 
 
 def _rest(source: CountSource, tokenizer: Tokenizer, temporary: Path) -> Iterator[TokenStream]:

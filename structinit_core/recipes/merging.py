@@ -74,7 +74,7 @@ def _recipe(parts: Sequence[Part]) -> Recipe:
     """What decides the sum's bytes: the counts in it, in one order however they are given."""
     holders: dict[Input, Path] = {}
     for part in parts:
-        for count in _counts_in(part):
+        for count in counts_in(part):
             if count in holders:
                 raise IncompatibleError(
                     f"would be counted twice, {holders[count]} holds the same {count.name}",
@@ -91,7 +91,7 @@ def _recipe(parts: Sequence[Part]) -> Recipe:
     )
 
 
-def _counts_in(part: Part) -> tuple[Input, ...]:
+def counts_in(part: Part) -> tuple[Input, ...]:
     """The counts a part was made from, of a merge; itself otherwise.
 
     Known by the key, not the content: two empty shards are alike and still not the same.

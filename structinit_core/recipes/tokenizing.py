@@ -34,6 +34,25 @@ TOKENS_VERSION = 1
 _NOT_OF_TOKENS = frozenset({"offsets", "holdout", "seed"})
 
 
+def make_tokenizer(source: CountSource, record: Recorder) -> Tokenizer:
+    """The tokenizer that ``source`` names, or one trained on its text.
+
+    Raises:
+        InputError: an unreadable text or tokenizer.
+    """
+    if source.tokenizer is not None:
+        record.stage("reading the tokenizer")
+        return load_tokenizer(source.tokenizer)
+    asked = source.train_vocabulary or 0
+    record.stage("training the tokenizer")
+    tokenizer = train_tokenizer(source.documents(), asked)
+    if vocabulary_size(tokenizer) < asked:
+        record.warn(
+            f"the corpus supports {vocabulary_size(tokenizer)} tokens only, {asked} were asked for"
+        )
+    return tokenizer
+
+
 def make_tokens(
     source: CountSource, directory: Path, record: Recorder
 ) -> tuple[Tokenizer, TokenStream]:
@@ -42,7 +61,7 @@ def make_tokens(
     Raises:
         InputError: an unreadable text or tokenizer.
     """
-    tokenizer = _tokenizer(source, record)
+    tokenizer = make_tokenizer(source, record)
     record.stage("tokenizing")
     is_shard = source.shard is not None
     stream = tokenize(source.documents(), tokenizer, directory, record, may_be_empty=is_shard)
@@ -79,17 +98,3 @@ def keep_tokens(
         ids = load_array(directory / "tokens.npy", ("uint16", "uint32"))
         offsets = np.array(load_array(directory / "offsets.npy", ("int64",)))
         return load_tokenizer(directory / "tokenizer.json"), TokenStream(ids, offsets)
-
-
-def _tokenizer(source: CountSource, record: Recorder) -> Tokenizer:
-    if source.tokenizer is not None:
-        record.stage("reading the tokenizer")
-        return load_tokenizer(source.tokenizer)
-    asked = source.train_vocabulary or 0
-    record.stage("training the tokenizer")
-    tokenizer = train_tokenizer(source.documents(), asked)
-    if vocabulary_size(tokenizer) < asked:
-        record.warn(
-            f"the corpus supports {vocabulary_size(tokenizer)} tokens only, {asked} were asked for"
-        )
-    return tokenizer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,7 @@ _OF_TEXT = (
     "tokenizer",
     "train_tokenizer",
     "shard",
+    "cluster",
     "offsets",
     "holdout",
     "documents",
@@ -36,6 +39,7 @@ def cooc(
     tokenizer: o.TokenizerFile = None,
     train_tokenizer: o.TrainTokenizer = None,
     shard: o.Shard = None,
+    cluster: o.Cluster = None,
     offsets: o.Offsets = 5,
     holdout: o.Holdout = 0.02,
     documents: o.Border = o.Documents.BLANK,
@@ -58,12 +62,17 @@ def cooc(
     Example: initctl cooc *.txt.gz --tokenizer tokenizer.json --shard 0/2 -o part0/
 
     Example: initctl cooc --merge part0/ part1/ -o counts/
+
+    Example: initctl cooc *.txt.gz --tokenizer tokenizer.json --cluster tcp://host:8786 -o counts/
     """
     progress = TerminalProgress(quiet)
     if merge:
         _merge(context, texts, output, memory, force, plan, json, progress)
         return
+    if cluster is not None:
+        _refuse_with_cluster(context)
     from structinit_core.corpus import Border
+    from structinit_core.recipes.cluster import count_on_cluster, shards_on
     from structinit_core.recipes.count_forecast import forecast_counting
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.record import bound
@@ -81,19 +90,29 @@ def cooc(
             shard=shard,
         )
         if plan:
-            print_json(forecast_counting(source, memory).model_dump(mode="json"))
+            part = source if cluster is None else replace(source, shard=(0, shards_on(cluster)))
+            print_json(forecast_counting(part, memory).model_dump(mode="json"))
             return
-        made = count_corpus(
-            source,
-            output,
-            tokens=tokens,
-            memory_bytes=memory,
-            force=force,
-            progress=progress,
+        count = (
+            partial(count_corpus, tokens=tokens)
+            if cluster is None
+            else partial(count_on_cluster, cluster=cluster)
         )
+        made = count(source, output, memory_bytes=memory, force=force, progress=progress)
         if made:
             progress.note(bound(output))
     print_published(output, made, json, progress)
+
+
+def _refuse_with_cluster(context: typer.Context) -> None:
+    from structinit_core.errors import UsageError
+
+    if o.given(context, "shard"):
+        raise UsageError("--shard is one share of a text, and --cluster counts all of them")
+    if o.given(context, "tokens"):
+        raise UsageError(
+            "--tokens keeps one stream of ids, and with --cluster each shard has its own"
+        )
 
 
 def _merge(
