@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import exp, log
 
@@ -56,14 +55,15 @@ def forecast_counting(source: CountSource, memory_bytes: int) -> CountPlan:
     """
     bound = bound_counting(source, memory_bytes)
     began = time.perf_counter()
-    documents = list(_sample(source))
+    documents, whole = _sample(source)
     reading = time.perf_counter() - began
     if not any(documents):
         return bound
     tokenizer, training = _tokenizer(source, documents)
     sample = _measured(documents, tokenizer, source.offsets)
     read = sum(len(text.encode()) for text in documents)
-    growth = max(1.0, bound.text_bytes / read)
+    text_bytes = read if whole else max(read, bound.text_bytes)
+    growth = text_bytes / read
     shards = (source.shard or (0, 1))[1]
     tokens = int(sample.tokens * growth / shards)
     pairs = sample.pairs.after(growth / shards)
@@ -80,6 +80,7 @@ def forecast_counting(source: CountSource, memory_bytes: int) -> CountPlan:
     held += int(pairs / source.offsets * _BYTES_PER_PAIR + trigrams * _BYTES_PER_TRIGRAM)
     return bound.model_copy(
         update={
+            "text_bytes": text_bytes,
             "sampled_bytes": read,
             "estimated_tokens": tokens,
             "seconds": round(seconds, 1),
@@ -135,16 +136,20 @@ class Sample:
         return _PER_TOKEN * self.tokens + _PER_ENTRY * (self.pairs.whole + self.trigrams.whole)
 
 
-def _sample(source: CountSource) -> Iterator[str]:
-    """The first documents of every file, of each as many as its share of all bytes."""
+def _sample(source: CountSource) -> tuple[list[str], bool]:
+    """The first documents of every file, as its share of all bytes is, and whether that is all."""
     sizes = [size_of(path) for path in source.texts]
+    documents, whole = [], True
     for path, size in zip(source.texts, sizes, strict=True):
         left = SAMPLE_CHARACTERS * size / max(1, sum(sizes))
         for text in read_documents([path], border=source.border, text_field=source.text_field):
-            yield text[: max(1, int(left))]
-            left -= len(text)
             if left <= 0:
+                whole = False
                 break
+            documents.append(text[: max(1, int(left))])
+            whole = whole and len(documents[-1]) == len(text)
+            left -= len(text)
+    return documents, whole
 
 
 def _tokenizer(source: CountSource, documents: list[str]) -> tuple[Tokenizer, float]:
