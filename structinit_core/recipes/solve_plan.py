@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from structinit_core.blueprint import Blueprint
-from structinit_core.initializers.closed_form import REFIT_STEPS, divide
+from structinit_core.initializers.closed_form import divide, refit_multiply_adds
 from structinit_core.recipes.count_plan import CountPlan
 
 _LIBRARIES_BYTES = 700 << 20
@@ -69,7 +69,7 @@ def plan_closed_form(blueprint: Blueprint, counting: CountPlan | None, memory_by
         checkpoint_bytes=4 * blueprint.parameters,
         solve_bytes=solve,
         memory_bytes=max(_LIBRARIES_BYTES + solve, counted),
-        refit_multiply_adds=REFIT_STEPS * 3 * v * v * r,
+        refit_multiply_adds=refit_multiply_adds(v, r),
         fits=solve <= memory_bytes,
         counting=counting,
     )
