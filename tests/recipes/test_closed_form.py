@@ -145,6 +145,15 @@ def test_memory_is_a_bound(book: Path, make_config, tmp_path: Path) -> None:
         closed_form(job, tmp_path / "out")
 
 
+def test_large_vocabularies_cost_in_proportion(book: Path, make_config) -> None:
+    small, double, large, twice = (
+        plan(one_shot(book, make_config(vocab_size=v))).refit_multiply_adds
+        for v in (8192, 16_384, 65_536, 131_072)
+    )
+    assert double == 4 * small
+    assert twice == 2 * large
+
+
 def test_text_and_counts_exclude_each_other(book: Path, tiny_config: Path) -> None:
     with pytest.raises(UsageError):
         ClosedFormJob(tiny_config)

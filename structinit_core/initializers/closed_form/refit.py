@@ -109,11 +109,12 @@ def refit(
     means = [torch.zeros_like(p) for p in parameters]
     squares = [torch.zeros_like(p) for p in parameters]
     for step in range(1, steps + 1):
-        gradients = gradient(LogBilinear(*parameters), table)
         decay = 1 - 0.9 * ((step - 1) / steps) ** 2
         length = rate * min(1.0, step / _RAMP) * decay
-        for value, slope, mean, square in zip(parameters, gradients, means, squares, strict=True):
+        slopes = gradient(LogBilinear(*parameters), table)
+        for value, slope, mean, square in zip(parameters, slopes, means, squares, strict=True):
             adaptive_step(value, slope, mean, square, step, length)
+        del slope, slopes  # the next ones need the room
         progress.advance()
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise NumericalError("the refit on the count table gave NaN or infinity")
