@@ -41,7 +41,9 @@ class TableSolver:
 
     Up to :data:`EXACT_VOCABULARY` tokens they see the whole table. Above, a step of the refit
     draws columns, the bias contexts, from ``seed``; ``samples`` says how many, which share of
-    the mass was certain, and the error: ``*_nats`` is the loss it is expected to cost.
+    the mass was certain, and the error. ``marginal_nats`` is what the bias is expected to cost;
+    ``log_normalizer_nats`` is the bias of log Z in the last step only: noise in the gradients
+    of the refit costs more, and is not in it.
     """
 
     def __init__(self, model: KneserNey, seed: int, device: torch.device) -> None:
