@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from structinit_core.blueprint import Blueprint
-from structinit_core.initializers.closed_form import REFIT_STEPS, divide
+from structinit_core.initializers.closed_form import divide, refit_multiply_adds
 from structinit_core.recipes.count_plan import CountPlan
 
 _LIBRARIES_BYTES = 700 << 20
@@ -42,14 +42,14 @@ class Plan(BaseModel):
 def plan_closed_form(blueprint: Blueprint, counting: CountPlan | None, memory_bytes: int) -> Plan:
     """What compiling ``blueprint`` will take, within ``memory_bytes`` if it fits.
 
-    The solve holds codes, gradients and two moments in float32; then codes, embedding,
-    positions and head in float64 while they are placed; then the model twice in float32
-    while it is scored. It begins when counting has ended, so the larger one is the peak.
+    The refit holds the start, the codes, gradients, two moments and a temporary in float32;
+    placing holds codes and stream in float64 and what comes of them in float32; scoring holds
+    the model twice. It begins when counting has ended, so the larger one is the peak.
     """
     dimensions = divide(blueprint)
     v, d, r = blueprint.vocabulary, blueprint.width, dimensions.prediction
-    refitting = 4 * 4 * (2 * v * r + v)
-    placing = 8 * (2 * v * r + 3 * v * d + blueprint.context * d + d * d)
+    refitting = 4 * 6 * (2 * v * r + v)
+    placing = 12 * 2 * v * r + 8 * (4 * v * d + blueprint.context * d + d * d)
     scoring = 2 * 4 * blueprint.parameters
     solve = (256 << 20) + max(refitting, placing, scoring)
     if counting is not None:
@@ -69,7 +69,7 @@ def plan_closed_form(blueprint: Blueprint, counting: CountPlan | None, memory_by
         checkpoint_bytes=4 * blueprint.parameters,
         solve_bytes=solve,
         memory_bytes=max(_LIBRARIES_BYTES + solve, counted),
-        refit_multiply_adds=REFIT_STEPS * 3 * v * v * r,
+        refit_multiply_adds=refit_multiply_adds(v, r),
         fits=solve <= memory_bytes,
         counting=counting,
     )

@@ -96,6 +96,10 @@ def compile_report(
         for stage in compiled.stages
     ]
     checks += [Check(name=f"svd.{name}", value=value) for name, value in compiled.facts.items()]
+    checks += [
+        Check(name=f"sample.{name}", value=value, unit="nats" if name.endswith("_nats") else "")
+        for name, value in compiled.samples.items()
+    ]
     sizes = {
         "parameters": blueprint.parameters,
         "vocabulary": counts.vocabulary,
@@ -113,6 +117,14 @@ def compile_report(
             "the held-out slice entered no count; it does choose the stages and the gain, so "
             "quote the loss on a text of its own (diagnose --text)",
             "the table refit is iterative first-order optimisation on counts, not on text",
+            *(
+                [
+                    "the refit takes the counted followers of every row exactly and estimates "
+                    "the rest from drawn columns; the bias is fitted on drawn contexts"
+                ]
+                if compiled.samples
+                else []
+            ),
             *(
                 ["a tied head leaves about half the rank of an untied one"]
                 if blueprint.tied

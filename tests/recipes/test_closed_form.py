@@ -153,6 +153,15 @@ def test_memory_is_a_bound(book: Path, make_config, tmp_path: Path) -> None:
         closed_form(job, tmp_path / "out")
 
 
+def test_large_vocabularies_cost_in_proportion(book: Path, make_config) -> None:
+    small, double, large, twice = (
+        plan(one_shot(book, make_config(vocab_size=v))).refit_multiply_adds
+        for v in (8192, 16_384, 65_536, 131_072)
+    )
+    assert double == 4 * small
+    assert twice == 2 * large
+
+
 def test_text_and_counts_exclude_each_other(book: Path, tiny_config: Path) -> None:
     with pytest.raises(UsageError):
         ClosedFormJob(tiny_config)
@@ -209,24 +218,75 @@ def test_a_text_too_short_to_hold_anything_out_still_compiles(tmp_path, make_con
     assert "transformer.wte.weight" in load_file(tmp_path / "out" / "model.safetensors")
 
 
-def test_above_the_refit_bound_the_codes_are_only_recalibrated(
-    book: Path, tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every table counts as too large to be taken whole."""
+    from structinit_core.initializers.closed_form import solver
+
+    monkeypatch.setattr(solver, "EXACT_VOCABULARY", 511)
+    monkeypatch.setattr(solver, "SAMPLED_COLUMNS", 128)
+    monkeypatch.setattr(solver, "SAMPLED_ROWS", 128)
+
+
+def test_above_a_size_the_table_is_sampled_with_stated_error(
+    checkpoint: Path, book: Path, tiny_config: Path, tmp_path: Path, sampled: None
 ) -> None:
-    warnings: list[str] = []
+    closed_form(one_shot(book, tiny_config), tmp_path / "out")
+    exact, report = read_report(checkpoint), read_report(tmp_path / "out")
+    gained = exact.value("stage.svd") - exact.value("loss.model")
+    assert report.value("loss.model") < exact.value("stage.svd") - 0.8 * gained
+    for name in ("columns", "rows"):
+        assert report.value(f"sample.{name}") == 128
+        assert 0.2 < report.value(f"sample.{name}_certain_mass") < 1
+    for name in ("log_normalizer", "marginal"):
+        assert 0 < report.value(f"sample.{name}_nats") < 0.05
+    assert not any(check.name.startswith("sample.") for check in exact.checks)
 
-    class Warnings:
-        def stage(self, name: str, total: int | None = None) -> None: ...
-        def advance(self, steps: int = 1) -> None: ...
-        def warn(self, message: str) -> None:
-            warnings.append(message)
 
-    from structinit_core.initializers.closed_form import compile as module
+def test_sampling_gives_the_same_bytes_for_the_same_seed(
+    book: Path, tiny_config: Path, tmp_path: Path, sampled: None
+) -> None:
+    for name in "ab":
+        closed_form(one_shot(book, tiny_config), tmp_path / name)
+    for name in FILES - {"run.json"}:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
-    monkeypatch.setattr(module, "MAX_REFIT_VOCABULARY", 511)
-    closed_form(one_shot(book, tiny_config), tmp_path / "out", progress=Warnings())
-    assert any("not refitted" in message for message in warnings)
+
+def test_a_sampled_table_without_held_out_text_judges_itself(
+    book: Path, tmp_path: Path, make_config, sampled: None
+) -> None:
+    source = CountSource([book], train_vocabulary=512, holdout=0)
+    job = ClosedFormJob(make_config(vocab_size=512), source)
+    closed_form(job, tmp_path / "out")
     report = read_report(tmp_path / "out")
-    names = [check.name for check in report.checks]
-    assert "stage.bias" in names
-    assert not any("refit" in name for name in names)
-    assert report.value("loss.model") < report.value("stage.svd")
+    assert report.value("stage.table_refit_first_order") < report.value("stage.svd") - 0.1
+
+
+def unused_tokens(tokenizer: Path, vocabulary: int) -> dict[str, object]:
+    """A tokenizer with many more tokens than any text gives it."""
+    state: dict[str, object] = json.loads(tokenizer.read_text())
+    known = state["model"]["vocab"]
+    known |= {f"<unused {at}>": at for at in range(len(known), vocabulary)}
+    return state
+
+
+def test_twenty_thousand_tokens_of_which_few_are_seen(
+    book: Path,
+    counts_path: Path,
+    make_config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from structinit_core.initializers.closed_form import solver
+
+    monkeypatch.setattr(solver, "SAMPLED_COLUMNS", 256)
+    monkeypatch.setattr(solver, "SAMPLED_ROWS", 256)
+    state = unused_tokens(counts_path / "tokenizer.json", 20_000)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(state))
+    source = CountSource([book], tokenizer=tmp_path / "tokenizer.json", holdout=0.1)
+    config = make_config(vocab_size=20_000)
+    closed_form(ClosedFormJob(config, source), tmp_path / "out")
+    report = read_report(tmp_path / "out")
+    assert report.value("sample.columns") == 256
+    assert report.value("gap.kn2") < 0.2
+    assert report.value("law.offline_minus_model") < 1e-3

@@ -8,10 +8,9 @@ from structinit_core.initializers.closed_form.compile import (
     refuse_unsupported,
 )
 from structinit_core.initializers.closed_form.layout import divide
-from structinit_core.initializers.closed_form.refit import REFIT_STEPS
+from structinit_core.initializers.closed_form.solver import refit_multiply_adds
 
 __all__ = [
-    "REFIT_STEPS",
     "CompiledBigram",
     "LogBilinear",
     "Pairs",
@@ -19,6 +18,7 @@ __all__ = [
     "compile_bigram",
     "divide",
     "loss",
+    "refit_multiply_adds",
     "refuse_unsupported",
     "scored_pairs",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +16,10 @@ from torch import Tensor
 from structinit_core.cooc import KneserNey
 from structinit_core.errors import NumericalError
 from structinit_core.initializers.closed_form.codes import LogBilinear, block_rows, row_mass
+from structinit_core.initializers.closed_form.sampling import Sample
 from structinit_core.progress import Progress
 
 REFIT_STEPS = 32
-MAX_REFIT_VOCABULARY = 16_384
 _RATE = 0.28
 """Step length in units of the codes' common rms."""
 _RAMP = 5
@@ -43,6 +44,10 @@ class TargetTable:
     marginal: Tensor
 
 
+Gradients = tuple[Tensor, Tensor, Tensor]
+"""Of left (V, r), right (V, r) and bias (V,)."""
+
+
 def target_table(model: KneserNey, device: torch.device) -> TargetTable:
     """The KN bigram of ``model`` as a table on ``device``; memory two copies of its nnz."""
     mass = row_mass(model)
@@ -63,16 +68,35 @@ def target_table(model: KneserNey, device: torch.device) -> TargetTable:
     )
 
 
+def table_gradient(codes: LogBilinear, table: TargetTable) -> Gradients:
+    """Exact gradients of the table loss: of left (V, r), right (V, r) and bias (V,)."""
+    left, right, _ = codes.left, codes.right, codes.bias
+    grad_left = torch.outer(table.rest, right.T @ table.lower).neg_()
+    grad_left -= table.direct @ right
+    grad_right = torch.outer(table.lower, left.T @ table.rest).neg_()
+    grad_right -= table.transposed @ left
+    grad_bias = -table.marginal
+    rows = block_rows(len(codes.bias))
+    for low in range(0, len(left), rows):
+        model_block_gradient(codes, table.mass, low, rows, grad_left, grad_right, grad_bias)
+    return grad_left, grad_right, grad_bias
+
+
 def refit(
-    start: LogBilinear, table: TargetTable, progress: Progress, steps: int = REFIT_STEPS
+    start: LogBilinear,
+    table: TargetTable,
+    progress: Progress,
+    steps: int = REFIT_STEPS,
+    gradient: Callable[[LogBilinear, TargetTable], Gradients] = table_gradient,
 ) -> LogBilinear:
     """Codes that lower Σ_a p_a·KL(P_a ‖ softmax(X·Wᵀ + b)_a) from ``start``, all at once.
 
-    ``steps`` full-table gradients with per-coordinate adaptive steps (β .8/.95, a ramp of 5
+    ``steps`` gradients of the table with per-coordinate adaptive steps (β .8/.95, a ramp of 5
     steps, then a quadratic decay to a tenth): variant B of the closed-form prototype's
     section 2. It is iterative first-order optimisation of a small model on counts; no text
-    and no network takes part. Cost: 3·V²·r multiply-adds a step; memory a block of logits
-    plus four copies of the codes. Deterministic for a fixed device and thread count.
+    and no network takes part. Cost: that of ``gradient``, exactly 3·V²·r multiply-adds a step;
+    memory a block of logits and six copies of the codes. Deterministic for a fixed device and
+    thread count.
 
     Raises:
         NumericalError: the codes became NaN or infinite.
@@ -85,42 +109,32 @@ def refit(
     means = [torch.zeros_like(p) for p in parameters]
     squares = [torch.zeros_like(p) for p in parameters]
     for step in range(1, steps + 1):
-        gradients = table_gradient(LogBilinear(*parameters), table)
         decay = 1 - 0.9 * ((step - 1) / steps) ** 2
         length = rate * min(1.0, step / _RAMP) * decay
-        for value, gradient, mean, square in zip(
-            parameters, gradients, means, squares, strict=True
-        ):
-            adaptive_step(value, gradient, mean, square, step, length)
+        slopes = gradient(LogBilinear(*parameters), table)
+        for value, slope, mean, square in zip(parameters, slopes, means, squares, strict=True):
+            adaptive_step(value, slope, mean, square, step, length)
+        del slope, slopes  # the next ones need the room
         progress.advance()
     if not all(bool(torch.isfinite(p).all()) for p in parameters):
         raise NumericalError("the refit on the count table gave NaN or infinity")
     return LogBilinear(*parameters)
 
 
-def table_loss(codes: LogBilinear, table: TargetTable) -> float:
-    """Σ_a p_a·H(P_a, softmax(X·Wᵀ + b)_a) in nats: what :func:`refit` lowers. Cost V²·r."""
+def table_loss(codes: LogBilinear, table: TargetTable, rows: Sample) -> float:
+    """Σ_a p_a·H(P_a, softmax(X·Wᵀ + b)_a) in nats: what :func:`refit` lowers.
+
+    Only the log-normalisers are taken from the contexts ``rows``; the rest is exact. Cost V·r
+    a row.
+    """
     left, right, bias = codes.left, codes.right, codes.bias
-    total = 0.0
-    rows = block_rows(len(bias))
-    for low in range(0, len(left), rows):
-        logits = torch.addmm(bias, left[low : low + rows], right.T)
-        total += float((table.mass[low : low + rows] * torch.logsumexp(logits, dim=1)).sum())
+    weights = torch.from_numpy(rows.weights(table.mass.cpu().numpy())).to(bias.device)
+    items, total, step = torch.from_numpy(rows.items).to(bias.device), 0.0, block_rows(len(bias))
+    for block, weight in zip(torch.split(items, step), torch.split(weights, step), strict=True):
+        total += float(weight @ torch.logsumexp(codes.logits(block), dim=1).double())
     total -= float((left * (table.direct @ right)).sum())
     total -= float((left.T @ table.rest) @ (right.T @ table.lower))
     return total - float(table.marginal @ bias)
-
-
-def table_gradient(codes: LogBilinear, table: TargetTable) -> tuple[Tensor, Tensor, Tensor]:
-    """Exact gradients of the table loss: of left (V, r), right (V, r) and bias (V,)."""
-    left, right, _ = codes.left, codes.right, codes.bias
-    grad_left = -(table.direct @ right) - torch.outer(table.rest, right.T @ table.lower)
-    grad_right = -(table.transposed @ left) - torch.outer(table.lower, left.T @ table.rest)
-    grad_bias = -table.marginal
-    rows = block_rows(len(codes.bias))
-    for low in range(0, len(left), rows):
-        model_block_gradient(codes, table.mass, low, rows, grad_left, grad_right, grad_bias)
-    return grad_left, grad_right, grad_bias
 
 
 def model_block_gradient(
