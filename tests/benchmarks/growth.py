@@ -49,6 +49,8 @@ def main() -> None:
     cells = [(size, BASE) for size in sizes]
     cells += [(min(MIDDLE, sizes[-1]), v) for v in VOCABULARIES if v != BASE]
     runs = []
+    for vocabulary in VOCABULARIES:
+        measure(texts, 1e5, vocabulary, arguments)  # kernels are compiled once per machine
     for size, vocabulary in sorted(cells):
         runs.append(measure(texts, size, vocabulary, arguments))
         line = {key: value for key, value in runs[-1].items() if key != "stages"}
@@ -159,38 +161,37 @@ def draw(result: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 2, figsize=(10, 7), constrained_layout=True)
-    shown = (
-        ("seconds", "seconds", 1.0),
-        ("peak_memory_bytes", "peak memory, GB", 1e9),
-        ("disk_bytes", "disk, GB", 1e9),
-        ("pairs", "distinct pairs of five offsets, millions", 1e6),
-    )
+    figure, axes = pyplot.subplots(2, 3, figsize=(13, 7.5), constrained_layout=True)
     grown = [each for each in result["runs"] if each["vocabulary"] == BASE]
-    others = [each for each in result["runs"] if each["vocabulary"] != BASE]
-    for axis, (name, label, unit) in zip(axes.flat, shown, strict=True):
-        axis.loglog(
-            [each["tokens"] / 1e6 for each in grown],
-            [each[name] / unit for each in grown],
-            "o-",
-            label=f"V = {BASE:,}",
-        )
-        for each in others:
-            place = each["tokens"] / 1e6, each[name] / unit
-            axis.plot(*place, "x", color="black")
-            axis.annotate(
-                f"{each['vocabulary']:,}", place, xytext=(6, 0), textcoords="offset points"
-            )
-        forecast = {"pairs": None, "peak_memory_bytes": "memory_bytes"}.get(name, name)
-        if forecast and all(forecast in each["plan"] for each in grown):
-            axis.loglog(
-                [each["tokens"] / 1e6 for each in grown],
-                [each["plan"][forecast] / unit for each in grown],
-                "--",
-                label="forecast",
-            )
-        exponent = result["exponents"]["tokens"][name]
-        axis.set(title=f"{label} ~ tokens^{exponent}", xlabel="million tokens")
+    fresh = max(
+        each["tokens"] * min(1.0, result["distinct_text_bytes"] / each["text_bytes"])
+        for each in grown
+    )
+    shown = (
+        ("seconds", "seconds", 1.0, "seconds"),
+        ("peak_memory_bytes", "peak memory, GB", 1e9, "memory_bytes"),
+        ("disk_bytes", "disk, GB", 1e9, "disk_bytes"),
+        ("pairs", "distinct pairs of five offsets, millions", 1e6, None),
+    )
+    x = [each["tokens"] / 1e6 for each in grown]
+    for axis, (name, label, unit, forecast) in zip(axes.flat[:4], shown, strict=True):
+        axis.loglog(x, [each[name] / unit for each in grown], "o-", label=f"V = {BASE:,}")
+        if forecast:
+            planned = [each["plan"][forecast] / unit for each in grown]
+            axis.loglog(x, planned, "--", label="forecast of --plan")
+        axis.axvspan(fresh / 1e6, x[-1], color="gray", alpha=0.12, label="the text repeats itself")
+        axis.set(title=label, xlabel="million tokens")
+    size = min(each["text_bytes"] for each in result["runs"] if each["vocabulary"] != BASE)
+    wide = [each for each in result["runs"] if each["text_bytes"] == size]
+    wide.sort(key=lambda each: each["vocabulary"])
+    v = [each["vocabulary"] for each in wide]
+    for axis, (name, label, unit, forecast) in zip(
+        axes.flat[4:], (shown[0], shown[1]), strict=True
+    ):
+        axis.semilogx(v, [each[name] / unit for each in wide], "o-", label=f"{size / 1e6:.0f} MB")
+        axis.semilogx(v, [each["plan"][forecast] / unit for each in wide], "--", label="forecast")
+        axis.set(title=label, xlabel="vocabulary", ylim=(0, None))
+    for axis in axes.flat:
         axis.grid(which="both", alpha=0.2)
         axis.legend()
     figure.savefig(path, dpi=120, metadata={"Software": None})
