@@ -122,6 +122,12 @@ Offsets = Annotated[int, typer.Option(min=1, max=255, help="Count offsets 1 to t
 Holdout = Annotated[
     float, typer.Option(min=0.0, max=0.5, help="Share of documents that enter no count.")
 ]
+MinCount = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Drop pairs and trigrams that occur less often; what is lost is reported."
+    ),
+]
 Shard = Annotated[
     # typer takes one value for a tuple only where it does not know that it is one
     Any,

@@ -14,6 +14,7 @@ from structinit_core.cooc.matrices import (
 )
 from structinit_core.cooc.merge import merge_parts
 from structinit_core.cooc.parts import Part, open_part
+from structinit_core.cooc.prune import read_pruned
 from structinit_core.cooc.references import ReferenceLosses, reference_losses
 from structinit_core.cooc.shuffle import shuffled
 
@@ -33,6 +34,7 @@ __all__ = [
     "merge_parts",
     "open_counts",
     "open_part",
+    "read_pruned",
     "reference_losses",
     "shuffled",
     "window_counts",

@@ -13,7 +13,8 @@ from structinit_core.artifact import save_array
 from structinit_core.cooc.facts import MAX_OFFSETS
 from structinit_core.cooc.grouping import SCANS, Block, Reach, blocks, groups
 from structinit_core.cooc.merge import add_tables, refuse_many
-from structinit_core.cooc.tables import Tables, count_dtype, open_tables
+from structinit_core.cooc.prune import PruningTables, pruned_tables
+from structinit_core.cooc.tables import Tables, count_dtype
 from structinit_core.cooc.trigrams import key_bits
 from structinit_core.corpus import TokenStream
 from structinit_core.errors import IncompatibleError, LimitError
@@ -28,6 +29,7 @@ def count_stream(
     *,
     offsets: int,
     memory_bytes: int,
+    min_count: int = 1,
     progress: Progress | None = None,
 ) -> None:
     """Write unigram counts, one CSR per offset 1 … K and sorted trigrams of ``spans``.
@@ -35,8 +37,9 @@ def count_stream(
     Files: ``unigram.npy`` int64 (V,); ``offset{k}.{indptr,indices,data}.npy``, entry (a, b)
     being how often b stands k tokens after a in one span; ``trigram.keys.npy`` (packed
     uint64, ascending) and ``trigram.counts.npy``. Counts are uint32, or uint64 from 2³²
-    tokens; without a token inside the spans every table is empty. Bytes depend on the tokens
-    only, not on memory, threads or blocks.
+    tokens; without a token inside the spans every table is empty. Entries that occur less
+    than ``min_count`` times are dropped, and ``pruned.json`` says what was lost. Bytes depend
+    on the tokens only, not on memory, threads or blocks.
     Cost: some 4 ns a token and offset, 20 ns a token for trigrams, a core. Memory:
     ``memory_bytes``, which holds a window of every position at once, plus O(K·V), plus O(V)
     per thread. With less, tokens are counted by ranges, at most eight scans of the stream;
@@ -61,14 +64,15 @@ def count_stream(
             unigram += held
             parts.append((Path(name) / str(number), int(held.sum())))
             parts[-1][0].mkdir()
-            with open_tables(parts[-1][0], vocabulary, offsets, total) as tables:
+            least = min_count if held.sum() == total else 1
+            with pruned_tables(parts[-1][0], vocabulary, offsets, total, least) as tables:
                 _count_block(stream.ids, block, reach, budget, tables, progress)
         if len(parts) == 1:
             for path in parts[0][0].iterdir():
                 path.rename(directory / path.name)
         else:
             progress.stage("adding up", offsets + 1)
-            with open_tables(directory, vocabulary, offsets, total) as tables:
+            with pruned_tables(directory, vocabulary, offsets, total, min_count) as tables:
                 add_tables(parts, tables, vocabulary, offsets, memory_bytes, progress)
     save_array(directory / "unigram.npy", unigram)
 
@@ -97,7 +101,7 @@ def _count_block(
     block: Block,
     reach: Reach,
     budget: int,
-    tables: Tables,
+    tables: Tables | PruningTables,
     progress: Progress,
 ) -> None:
     once = np.ones(1, reach.counts)

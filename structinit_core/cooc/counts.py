@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from structinit_core.artifact import Manifest, load_array, load_csr, open_artifact
 from structinit_core.cooc.facts import read_facts
 from structinit_core.cooc.heldout import load_held_out
+from structinit_core.cooc.prune import Pruned, read_dropped, read_pruned
 from structinit_core.cooc.trigrams import key_bits
 from structinit_core.corpus import TokenStream
 from structinit_core.errors import IncompatibleError
@@ -28,7 +29,8 @@ class Counts:
     unigram: int64 (V,). offsets: K CSR arrays (V, V) of uint32 or uint64, entry (a, b) of the
     k-th (from 0) being how often b stands k+1 tokens after a in one document. trigram_keys:
     ascending uint64 ``a << 2·bits | b << bits | c`` with their counts. held_out: the token
-    stream of the documents that entered no count.
+    stream of the documents that entered no count. pruned: what was dropped from the tables, if
+    anything was; dropped: of offset 1 how many occurrences by row, int64 (V,).
     """
 
     vocabulary: int
@@ -37,6 +39,8 @@ class Counts:
     trigram_keys: NDArray[np.uint64]
     trigram_counts: NDArray[Any]
     held_out: TokenStream
+    pruned: Pruned | None
+    dropped: NDArray[np.int64]
     tokenizer_json: str
     manifest: Manifest
 
@@ -66,6 +70,7 @@ def open_counts(directory: Path) -> Counts:
     keys = load_array(directory / "trigram.keys.npy", ("uint64",))
     key_counts = load_array(directory / "trigram.counts.npy", ("uint32", "uint64"))
     held = load_held_out(directory, vocabulary)
+    pruned = read_pruned(directory)
     if (
         unigram.shape != (vocabulary,)
         or keys.shape != key_counts.shape
@@ -82,6 +87,8 @@ def open_counts(directory: Path) -> Counts:
         trigram_keys=keys,
         trigram_counts=key_counts,
         held_out=held,
+        pruned=pruned,
+        dropped=read_dropped(directory, vocabulary) if pruned else np.zeros_like(unigram),
         tokenizer_json=tokenizer_json,
         manifest=manifest,
     )

@@ -7,7 +7,7 @@ the last back-off is uniform.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from structinit_core.cooc.counts import Counts
+from structinit_core.cooc.prune import Loss
 from structinit_core.cooc.trigrams import run_lengths
 
 _FALLBACK_DISCOUNT = 0.75
@@ -23,9 +24,15 @@ _FALLBACK_DISCOUNT = 0.75
 Floats = NDArray[np.float64]
 
 
-def discount(counts: NDArray[Any]) -> float:
-    """n₁/(n₁+2n₂) of these positive counts; 0.75 where that is 0 or 1 and so degenerate."""
-    once, twice = int(np.count_nonzero(counts == 1)), int(np.count_nonzero(counts == 2))
+def discount(counts: NDArray[Any], whole: Loss | None = None) -> float:
+    """n₁/(n₁+2n₂) of these positive counts; 0.75 where that is 0 or 1 and so degenerate.
+
+    Of pruned counts those of the ``whole`` table are taken.
+    """
+    if whole is None:
+        once, twice = int(np.count_nonzero(counts == 1)), int(np.count_nonzero(counts == 2))
+    else:
+        once, twice = whole.once, whole.twice
     return once / (once + 2 * twice) if once and twice else _FALLBACK_DISCOUNT
 
 
@@ -73,6 +80,9 @@ class ConditionalTable:
 class KneserNey:
     """KN-2 and KN-3 of a counts artifact, counted on its counting text only.
 
+    Of pruned counts, what was dropped goes to the lower order: rows keep their totals, and N₊
+    is raised by the dropped occurrences over D, so every formula holds. Continuation counts
+    are those of the kept entries.
     Memory: KN-2 8 bytes a bigram; KN-3, built on first use, 40 bytes a distinct trigram.
     """
 
@@ -86,10 +96,11 @@ class KneserNey:
             np.bincount(self.bigrams.indices, minlength=self.vocabulary)
         )
         """p_kn(b) by the number of distinct left neighbours, float64 (V,)."""
-        self.discount = discount(self.bigrams.data)
+        self.discount = discount(self.bigrams.data, self._whole("offset1"))
         self.totals: Floats = np.asarray(self.bigrams.sum(axis=1), dtype=np.float64).ravel()
+        self.totals += counts.dropped
         """c_a: how often token a has a follower, float64 (V,)."""
-        self.kinds: Floats = np.diff(self.bigrams.indptr).astype(np.float64)
+        self.kinds: Floats = np.diff(self.bigrams.indptr) + counts.dropped / self.discount
         """N₊(a): how many distinct followers token a has, float64 (V,)."""
 
     @property
@@ -132,6 +143,9 @@ class KneserNey:
         middle = self._middle_table.probability(b, middle_key, self.continuation[third])
         return self._trigram_table.probability(context, (context << bits) | c, middle)
 
+    def _whole(self, name: str) -> Loss | None:
+        return self.counts.pruned.tables.get(name) if self.counts.pruned else None
+
     def _like_bigrams(self, values: Floats) -> sp.csr_array:
         return sp.csr_array(
             (values, self.bigrams.indices, self.bigrams.indptr), shape=self.bigrams.shape
@@ -152,7 +166,20 @@ class KneserNey:
 
     @cached_property
     def _trigram_table(self) -> ConditionalTable:
-        return _table(self.counts.trigram_keys, self.counts.trigram_counts, self.counts.bits)
+        counts = self.counts
+        table = _table(
+            counts.trigram_keys, counts.trigram_counts, counts.bits, self._whole("trigram")
+        )
+        if counts.pruned is None or len(table.contexts) == 0:
+            return table
+        # what a kept pair has beyond its kept trigrams was dropped, or stood at a border
+        bits = np.uint64(counts.bits)
+        first, second = table.contexts >> bits, table.contexts & ((np.uint64(1) << bits) - 1)
+        pairs = self._bigram_table
+        entry, known = _find(pairs.keys, (first * self.vocabulary + second).astype(np.int64))
+        totals = np.maximum(table.totals, np.where(known, pairs.counts[entry], 0))
+        kinds = table.kinds + (totals - table.totals) / table.discount
+        return replace(table, totals=totals, kinds=kinds)
 
     @cached_property
     def _middle_table(self) -> ConditionalTable:
@@ -161,12 +188,14 @@ class KneserNey:
         return _table(*run_lengths(np.sort(self.counts.trigram_keys & mask)), self.counts.bits)
 
 
-def _table(keys: NDArray[Any], counts: NDArray[Any], bits: int) -> ConditionalTable:
+def _table(
+    keys: NDArray[Any], counts: NDArray[Any], bits: int, whole: Loss | None = None
+) -> ConditionalTable:
     contexts, kinds = run_lengths(keys >> np.uint64(bits))
     starts = np.concatenate(([0], np.cumsum(kinds)[:-1])).astype(np.int64)
     totals = np.add.reduceat(counts.astype(np.float64), starts) if len(keys) else np.zeros(0)
     return ConditionalTable(
-        keys, counts, contexts, totals, kinds.astype(np.float64), discount(counts)
+        keys, counts, contexts, totals, kinds.astype(np.float64), discount(counts, whole)
     )
 
 

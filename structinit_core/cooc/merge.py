@@ -12,8 +12,9 @@ from structinit_core.cooc.counts import read_tokenizer_json
 from structinit_core.cooc.facts import added
 from structinit_core.cooc.heldout import write_held_out
 from structinit_core.cooc.parts import Part, open_rows, open_trigrams
+from structinit_core.cooc.prune import PruningTables, pruned_tables
 from structinit_core.cooc.sums import BYTES_PER_ENTRY, summed
-from structinit_core.cooc.tables import Tables, open_tables
+from structinit_core.cooc.tables import Tables
 from structinit_core.errors import LimitError
 from structinit_core.progress import Progress, Silent
 
@@ -38,7 +39,7 @@ def refuse_many(parts: int, memory_bytes: int) -> None:
 
 def add_tables(
     parts: Sequence[tuple[Path, int]],
-    tables: Tables,
+    tables: Tables | PruningTables,
     vocabulary: int,
     offsets: int,
     memory_bytes: int,
@@ -67,13 +68,15 @@ def merge_parts(
     directory: Path,
     *,
     memory_bytes: int,
+    min_count: int = 1,
     progress: Progress | None = None,
 ) -> None:
     """Write the sum of ``parts`` into ``directory``: the files of a count of all their text.
 
     Every file is byte for byte what one count of all the documents gives, whichever documents
     were counted in which part, and in whatever order and groups parts are merged. All parts
-    are of one vocabulary and K.
+    are of one vocabulary and K, and nothing was pruned from them. Of the sum entries below
+    ``min_count`` are dropped, see :mod:`structinit_core.cooc.prune`.
     Cost: every table is read once and the sum written once, some 50 ns an entry. Memory:
     ``memory_bytes``, of which 128 MiB or 1 MiB a part are used, plus O(K·V) and 64 bytes a
     held-out document. Source: ours.
@@ -91,7 +94,7 @@ def merge_parts(
     save_array(directory / "unigram.npy", unigram)
     counted = [(part.directory, part.facts.counted_tokens) for part in parts]
     sizes = facts.vocabulary, facts.offsets, facts.counted_tokens
-    with open_tables(directory, *sizes) as tables:
+    with pruned_tables(directory, *sizes, min_count) as tables:
         add_tables(counted, tables, *sizes[:2], memory_bytes, progress)
     write_held_out([part.held_out() for part in parts], directory, memory_bytes)
     facts.write(directory)

@@ -29,11 +29,14 @@ def shuffled(counts: Counts, seed: int) -> Counts:
     place = generator(seed, "shuffled identities").permutation(counts.vocabulary)
     unigram = np.empty_like(counts.unigram)
     unigram[place] = counts.unigram
+    dropped = np.empty_like(counts.dropped)
+    dropped[place] = counts.dropped
     keys, order = _keys(counts, place)
     held = counts.held_out
     return dataclasses.replace(
         counts,
         unigram=unigram,
+        dropped=dropped,
         offsets=tuple(_matrix(offset, place) for offset in counts.offsets),
         trigram_keys=keys,
         trigram_counts=counts.trigram_counts[order],

@@ -55,7 +55,10 @@ class Tables:
 
 @contextmanager
 def open_tables(directory: Path, vocabulary: int, offsets: int, total: int) -> Iterator[Tables]:
-    """The files of all tables; at a clean end the row pointers are written too."""
+    """The files of all tables; at a clean end the row pointers are written too.
+
+    Counts have the width that a ``total`` of so many tokens needs.
+    """
     width = count_dtype(total)
     index = index_dtype(vocabulary, total)
     with ExitStack() as stack:

@@ -94,7 +94,9 @@ def count_on_cluster(
                 shared, inputs = _share(source, recipe, temporary, record)
                 shards = shards or SHARDS_PER_WORKER * len(workers)
                 parts = [replace(shared, shard=(shard, shards)) for shard in range(shards)]
-                total = open_part(_count(workers, parts, folder, memory_bytes, record))
+                total = open_part(
+                    _count(workers, parts, folder, memory_bytes, source.min_count, record)
+                )
                 _refuse_other(total, parts, inputs)
                 for name in total.manifest.files:
                     (total.directory / name).rename(work / name)
@@ -119,7 +121,8 @@ def _share(
     source: CountSource, recipe: Recipe, directory: Path, record: Recorder
 ) -> tuple[CountSource, tuple[Input, ...]]:
     """``source`` as every worker can read it, and its inputs."""
-    shared = replace(source, texts=[path.absolute() for path in source.texts])
+    texts = [path.absolute() for path in source.texts]
+    shared = replace(source, texts=texts, min_count=1)
     if source.tokenizer is not None:
         return replace(shared, tokenizer=source.tokenizer.absolute()), recipe.inputs
     path = directory / "tokenizer.json"
@@ -133,6 +136,7 @@ def _count(
     shards: Sequence[CountSource],
     folder: Path,
     memory_bytes: int,
+    min_count: int,
     record: Recorder,
 ) -> Path:
     """The directory of the counts of all ``shards`` together."""
@@ -145,9 +149,10 @@ def _count(
     refuse_uncounted(counted)
     record.worked_on(counted)
     record.stage("merging")
-    while len(parts) > 1:
+    while len(parts) > 1 or min_count > 1:
         groups = -(-len(parts) // _PARTS_AT_ONCE)
-        calls = [(parts[group::groups], folder, memory_bytes) for group in range(groups)]
+        least = min_count if groups == 1 else 1
+        calls = [(parts[group::groups], folder, memory_bytes, least) for group in range(groups)]
         merged = []
         for part in workers.results(_merge, calls):
             merged.append(part)
@@ -155,6 +160,8 @@ def _count(
         for part in parts:
             shutil.rmtree(part.parent, ignore_errors=True)
         parts = merged
+        if groups == 1:
+            break
     return parts[0]
 
 
@@ -166,11 +173,17 @@ def _count_shard(source: CountSource, folder: Path, memory_bytes: int) -> Path:
         return part
 
 
-def _merge(parts: Sequence[Path], folder: Path, memory_bytes: int) -> Path:
+def _merge(parts: Sequence[Path], folder: Path, memory_bytes: int, min_count: int) -> Path:
     """What a worker does with some parts; their sum in a directory of its own in ``folder``."""
     with _ALONE:
         part = _own_directory(folder)
-        merge_counts(parts, part, memory_bytes=memory_bytes, progress=_WhileWanted(folder))
+        merge_counts(
+            parts,
+            part,
+            memory_bytes=memory_bytes,
+            min_count=min_count,
+            progress=_WhileWanted(folder),
+        )
         return part
 
 

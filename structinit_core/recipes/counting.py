@@ -53,7 +53,8 @@ _DOCUMENTS_AT_ONCE = 64
 class CountSource:
     """The text to count and how: everything that decides the counts' bytes.
 
-    Exactly one of ``tokenizer`` (a ``tokenizer.json``) and ``train_vocabulary`` is given. With
+    Exactly one of ``tokenizer`` (a ``tokenizer.json``) and ``train_vocabulary`` is given.
+    Pairs and trigrams that occur less than ``min_count`` times are left out. With
     ``shard``, ``(i, n)`` with i from 0, only the documents of that share are counted; all n
     shares are together the whole text, see :func:`structinit_core.merge_counts`.
     """
@@ -67,6 +68,7 @@ class CountSource:
     text_field: str | None = None
     seed: int = 0
     shard: tuple[int, int] | None = None
+    min_count: int = 1
 
     def __post_init__(self) -> None:
         if not self.texts:
@@ -77,6 +79,13 @@ class CountSource:
             raise UsageError(f"the held-out share must lie in [0, 1), not {self.holdout}")
         if not 0 <= self.seed < 2**64:
             raise UsageError(f"the seed must lie between 0 and 2**64 - 1, not {self.seed}")
+        if self.min_count < 1:
+            raise UsageError(f"the least count must be 1 or more, not {self.min_count}")
+        if self.shard is not None and self.min_count > 1:
+            raise UsageError(
+                "a share is counted in full, for what is rare in it may be frequent in the text",
+                hint="give --min-count to the merge",
+            )
         if self.shard is not None:
             _check_shard(*self.shard, trained=self.tokenizer is None)
 
@@ -90,7 +99,7 @@ class CountSource:
 
     def params(self) -> dict[str, Any]:
         """The parameters that decide the bytes, as JSON values."""
-        params = {
+        params: dict[str, Any] = {
             "train_vocabulary": self.train_vocabulary,
             "offsets": self.offsets,
             "holdout": self.holdout,
@@ -98,6 +107,8 @@ class CountSource:
             "text_field": self.text_field,
             "seed": self.seed,
         }
+        if self.min_count > 1:
+            params["min_count"] = self.min_count
         return params if self.shard is None else params | {"shard": "{}/{}".format(*self.shard)}
 
     def recipe(self, inputs: tuple[Input, ...] | None = None) -> Recipe:
@@ -200,6 +211,7 @@ def _count_into(
         work,
         offsets=source.offsets,
         memory_bytes=memory_bytes,
+        min_count=source.min_count,
         progress=record,
     )
     write_held_out([HeldOut(lambda: stream.ids, split.held_out)], work, memory_bytes)

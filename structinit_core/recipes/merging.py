@@ -14,7 +14,14 @@ from structinit_core.artifact import (
     refuse_overlap,
     staged,
 )
-from structinit_core.cooc import COUNTS_KIND, COUNTS_VERSION, Part, merge_parts, open_part
+from structinit_core.cooc import (
+    COUNTS_KIND,
+    COUNTS_VERSION,
+    Part,
+    merge_parts,
+    open_part,
+    read_pruned,
+)
 from structinit_core.errors import IncompatibleError, UsageError
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.counting import DEFAULT_MEMORY
@@ -34,6 +41,7 @@ def merge_counts(
     output: Path,
     *,
     memory_bytes: int = DEFAULT_MEMORY,
+    min_count: int = 1,
     force: bool = False,
     progress: Progress | None = None,
 ) -> bool:
@@ -43,7 +51,8 @@ def merge_counts(
     the text, see :func:`structinit_core.cooc.merge_parts`; the manifest too is the same
     whatever the order of ``parts`` and whether some of them are merges themselves. Its
     parameters are what the parts share and ``merged``, the number of counts in the sum; its
-    inputs are those counts, each by the key of its manifest. Cost: every part is read once and
+    inputs are those counts, each by the key of its manifest. Entries of the sum below
+    ``min_count`` are dropped. Cost: every part is read once and
     the sum written once; memory about ``memory_bytes``.
 
     Raises:
@@ -60,17 +69,32 @@ def merge_counts(
         opened = [open_part(path) for path in parts]
         for part in opened[1:]:
             _refuse_other(part, opened[0])
-        recipe = _recipe(opened)
+        for part in opened:
+            _refuse_pruned(part)
+        recipe = _recipe(opened, min_count)
         if is_up_to_date(output, recipe):
             return False
         with staged(output, recipe) as work:
             record.stage("merging", opened[0].facts.offsets + 1)
-            merge_parts(opened, work, memory_bytes=memory_bytes, progress=record)
+            merge_parts(
+                opened, work, memory_bytes=memory_bytes, min_count=min_count, progress=record
+            )
             record.write(work)
     return True
 
 
-def _recipe(parts: Sequence[Part]) -> Recipe:
+def loss_by_pruning(directory: Path) -> str:
+    """What the pruned counts in ``directory`` lost, in one line."""
+    pruned = read_pruned(directory)
+    tables = pruned.tables.items() if pruned else ()
+    return "dropped " + ", ".join(
+        f"{loss.dropped_entries / max(1, loss.entries):.0%} of {name}'s entries "
+        f"({loss.mass:.1%} of its mass)"
+        for name, loss in tables
+    )
+
+
+def _recipe(parts: Sequence[Part], min_count: int) -> Recipe:
     """What decides the sum's bytes: the counts in it, in one order however they are given."""
     holders: dict[Input, Path] = {}
     for part in parts:
@@ -82,11 +106,12 @@ def _recipe(parts: Sequence[Part]) -> Recipe:
                 )
             holders[count] = part.directory
     inputs = sorted(holders, key=lambda count: (count.name, count.sha256))
+    least = {"min_count": min_count} if min_count > 1 else {}
     params = {name: parts[0].manifest.recipe.params.get(name) for name in _SHARED}
     return Recipe(
         kind=COUNTS_KIND,
         version=COUNTS_VERSION,
-        params=params | {"merged": len(inputs)},
+        params=params | {"merged": len(inputs)} | least,
         inputs=tuple(inputs),
     )
 
@@ -112,6 +137,15 @@ def _refuse_text(parts: Sequence[Path]) -> None:
             raise UsageError(
                 f"{str(path)!r} is a file, and only counts are merged", hint="count it first"
             )
+
+
+def _refuse_pruned(part: Part) -> None:
+    if read_pruned(part.directory) is not None:
+        raise IncompatibleError(
+            "was pruned, and a sum of it would be wrong",
+            where=str(part.directory),
+            hint="merge counts without --min-count, and give it to the merge",
+        )
 
 
 def _refuse_other(part: Part, first: Part) -> None:

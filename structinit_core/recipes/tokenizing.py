@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TOKENS_KIND = "tokens"
 TOKENS_VERSION = 1
-_NOT_OF_TOKENS = frozenset({"offsets", "holdout", "seed"})
+_NOT_OF_TOKENS = frozenset({"offsets", "holdout", "seed", "min_count"})
 
 
 def make_tokenizer(source: CountSource, record: Recorder) -> Tokenizer:

@@ -52,6 +52,7 @@ def test_plans(initctl, place: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
+        ([*SHARE, "--shard", "0/2", "--min-count", "2"], 2, "give --min-count to the merge"),
         ([*SHARE, "--shard", "2/2"], 2, "shard 2/2 does not exist; shards are I/N"),
         ([*SHARE, "--shard", "0/0"], 2, "shard 0/0 does not exist"),
         ([*SHARE, "--shard", "x"], 2, "'x' is not a shard such as 0/4"),

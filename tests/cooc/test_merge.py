@@ -54,7 +54,7 @@ def draw(seed: int, count: int) -> list[list[int]]:
 def add_manifest(directory: Path) -> Path:
     """Make a directory of counts an artifact, without the cost of publishing one."""
     recipe = Recipe(kind=COUNTS_KIND, version=COUNTS_VERSION, params={}, inputs=())
-    manifest = Manifest(recipe=recipe, key=recipe.key, files=describe_files(directory))
+    manifest = Manifest(recipe=recipe, key=recipe.key, files=describe_files(directory, {}))
     (directory / MANIFEST).write_text(manifest.model_dump_json(by_alias=True))
     return directory
 

@@ -41,6 +41,7 @@ def cooc(
     shard: o.Shard = None,
     cluster: o.Cluster = None,
     offsets: o.Offsets = 5,
+    min_count: o.MinCount = 1,
     holdout: o.Holdout = 0.02,
     documents: o.Border = o.Documents.BLANK,
     text_field: o.TextField = None,
@@ -67,7 +68,7 @@ def cooc(
     """
     progress = TerminalProgress(quiet)
     if merge:
-        _merge(context, texts, output, memory, force, plan, json, progress)
+        _merge(context, texts, output, memory, min_count, force, plan, json, progress)
         return
     if cluster is not None:
         _refuse_with_cluster(context)
@@ -75,6 +76,7 @@ def cooc(
     from structinit_core.recipes.cluster import count_on_cluster, shards_on
     from structinit_core.recipes.count_forecast import forecast_counting
     from structinit_core.recipes.counting import CountSource, count_corpus
+    from structinit_core.recipes.merging import loss_by_pruning
     from structinit_core.recipes.record import bound
 
     with text_paths(texts) as paths, progress.running():
@@ -88,6 +90,7 @@ def cooc(
             text_field=text_field,
             seed=seed,
             shard=shard,
+            min_count=min_count,
         )
         if plan:
             part = source if cluster is None else replace(source, shard=(0, shards_on(cluster)))
@@ -101,6 +104,8 @@ def cooc(
         made = count(source, output, memory_bytes=memory, force=force, progress=progress)
         if made:
             progress.note(bound(output))
+            if min_count > 1:
+                progress.note(loss_by_pruning(output))
     print_published(output, made, json, progress)
 
 
@@ -120,6 +125,7 @@ def _merge(
     parts: list[Path],
     output: Path,
     memory: int,
+    min_count: int,
     force: bool,
     plan: bool,
     json: bool,
@@ -127,7 +133,7 @@ def _merge(
 ) -> None:
     from structinit_core.errors import UsageError
     from structinit_core.recipes.count_plan import plan_merging
-    from structinit_core.recipes.merging import merge_counts
+    from structinit_core.recipes.merging import loss_by_pruning, merge_counts
 
     ignored = o.given(context, *_OF_TEXT)
     if ignored:
@@ -136,5 +142,14 @@ def _merge(
         print_json(plan_merging(parts, memory).model_dump(mode="json"))
         return
     with progress.running():
-        made = merge_counts(parts, output, memory_bytes=memory, force=force, progress=progress)
+        made = merge_counts(
+            parts,
+            output,
+            memory_bytes=memory,
+            min_count=min_count,
+            force=force,
+            progress=progress,
+        )
+        if made and min_count > 1:
+            progress.note(loss_by_pruning(output))
     print_published(output, made, json, progress)
