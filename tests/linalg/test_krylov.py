@@ -207,6 +207,18 @@ def test_energy_stops_where_residuals_would_not() -> None:
     assert by_energy.energy == pytest.approx(to_the_cap.energy, rel=2e-2)
 
 
+def test_checks_come_closer_where_the_residual_foretells_the_end() -> None:
+    # a bound of 12 % past the fewest columns that suffice would be the fixed pace
+    matrix = sparse_operator(
+        sp.csr_array(sparse(1500, 1500) + sparse(1500, 1500).T), symmetric=True
+    )
+    found = symmetric_eigen(matrix, 60, generator(0), tolerance=1e-3).report
+    assert found.converged
+    fewer = int(found.columns * 0.9)
+    short = symmetric_eigen(matrix, 60, generator(0), tolerance=1e-3, columns=fewer).report
+    assert not short.converged
+
+
 def test_threads_of_the_kernel_change_no_bit() -> None:
     matrix = sparse_operator(sparse(500, 400))
     most, results = numba.get_num_threads(), []
