@@ -14,7 +14,7 @@ from structinit_core.linalg.orthogonal import (
 )
 from structinit_core.linalg.products import Products, SparseProducts
 from structinit_core.linalg.seeds import generator
-from structinit_core.linalg.spmm import multiply
+from structinit_core.linalg.spmm import Multiplier, multiply
 from structinit_core.linalg.svd import (
     FactorReport,
     TruncatedEigen,
@@ -26,6 +26,7 @@ from structinit_core.linalg.svd import (
 __all__ = [
     "Device",
     "FactorReport",
+    "Multiplier",
     "Products",
     "SparsePlusLowRank",
     "SparseProducts",

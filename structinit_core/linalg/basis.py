@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from structinit_core.errors import NumericalError
+from structinit_core.linalg import pages, panels
 
 Doubles = NDArray[np.float64]
 
@@ -28,7 +29,7 @@ class Basis:
 
     def __init__(self, length: int, device: torch.device, generator: np.random.Generator) -> None:
         self.length, self.count = length, 0
-        self._rows = torch.empty((0, length), device=device)
+        self._device, self._rows = device, torch.empty((0, length), device=device)
         self._generator = generator
         self._largest = 0.0
         self._recent = 0
@@ -42,7 +43,7 @@ class Basis:
         """Memory for so many columns in all, and for half as many again once it must grow."""
         if columns > len(self._rows):
             columns = max(columns, len(self._rows) * 3 // 2)
-            grown = torch.empty((columns, self.length), device=self._rows.device)
+            grown = self._allocated(columns)
             grown.narrow(0, 0, self.count).copy_(self._taken())
             self._rows = grown
 
@@ -62,15 +63,10 @@ class Basis:
 
     def remove(self, block: Tensor, *, whole: bool = True) -> Tensor:
         """:meth:`project_out` without its check for numbers."""
-        recent = self._taken(self._recent)
-        near = dots(recent, block)
-        block.addmm_(recent.T, near, alpha=-1)
+        near = _project(self._taken(self._recent), block)
+        coefficients = near.new_zeros((self.count, block.shape[1]))
         if whole:
-            every = self._taken()
-            coefficients = dots(every, block)
-            block.addmm_(every.T, coefficients, alpha=-1)
-        else:
-            coefficients = near.new_zeros((self.count, block.shape[1]))
+            coefficients = _project(self._taken(), block)
         coefficients.narrow(0, self._recent, len(near)).add_(near)
         return coefficients
 
@@ -95,6 +91,11 @@ class Basis:
         self._rows.narrow(0, self.count, width).copy_(new.T)
         self._recent = max(0, self.count - width)
         self.count += width
+
+    def _allocated(self, columns: int) -> Tensor:
+        if self._device.type == "cpu":
+            return torch.from_numpy(pages.empty((columns, self.length), np.float32))
+        return torch.empty((columns, self.length), device=self._device)
 
     def _taken(self, first: int = 0) -> Tensor:
         # narrow: an index in brackets asks for a real device even of fake tensors
@@ -126,6 +127,18 @@ class Basis:
             block, r = block * signs, r * signs[:, None]
             factor = as_doubles(r) @ factor
         return block, factor
+
+
+def _project(rows: Tensor, block: Tensor) -> Tensor:
+    """``rows @ block``, of which the block loses what rows (orthonormal) span, in place."""
+    if block.device.type == "cpu" and block.shape[1] == panels.WIDTH and block.is_contiguous():
+        long, narrow = rows.numpy(), block.numpy()
+        found = panels.dots(long, narrow)
+        panels.subtract(long, found, narrow)
+        return torch.from_numpy(found)
+    coefficients = dots(rows, block)
+    block.addmm_(rows.T, coefficients, alpha=-1)
+    return coefficients
 
 
 def cholesky_qr(block: Tensor, least: float) -> tuple[Tensor, Doubles] | None:

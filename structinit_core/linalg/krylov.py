@@ -8,7 +8,7 @@ orthogonalisation after the measurements of performance note 2.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf, log
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ _CHEAP_CHECK = 4
 """Where a side is longer than this times the columns squared, an SVD costs less than a block."""
 _COARSE = 1e-3
 """Tolerance, and least size of a block, from which one side need not be orthogonalised in full."""
+_LEAST_GROWTH = 1.04
+"""The same where the residuals foretell that the next check is the last."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,15 @@ def _met(stopping: Stopping, values: Doubles, relative: Doubles, before: float) 
     return bool(relative.max() <= stopping.tolerance) or steady
 
 
+def _pace(stopping: Stopping, past: tuple[int, float], now: tuple[int, float]) -> float:
+    """Growth up to where the residual would be met, if it falls on as between two checks."""
+    (before, larger), (count, residual) = past, now
+    if stopping.energy is not None or not 0 < stopping.tolerance < residual < larger < inf:
+        return _GROWTH
+    needed = (count - before) * log(residual / stopping.tolerance) / log(larger / residual)
+    return min(max(1 + needed / count, _LEAST_GROWTH), _GROWTH)
+
+
 def _relative(norms: Doubles, values: Doubles) -> Doubles:
     largest = float(np.abs(values).max(initial=0.0))
     return norms / largest if largest else norms
@@ -132,7 +143,7 @@ def lanczos(
     check = stopping.next_check(0)
     basis.reserve(check + stopping.block)
     block, _ = basis.extend(first)
-    warm, before = first.shape[1] > stopping.block, np.inf
+    warm, before, past = first.shape[1] > stopping.block, inf, (0, inf)
     inner = np.zeros((0, 0))
     while True:
         count, width = basis.count, block.shape[1]
@@ -152,7 +163,8 @@ def lanczos(
                 met = bool(len(relative) and relative.max() <= stopping.tolerance)
                 return Ritz(values, found, found, relative, count, count, met)
             before = float((values**2).sum())
-            check = stopping.next_check(count)
+            now = count, float(relative.max(initial=0))
+            check, past = stopping.next_check(count, _pace(stopping, past, now)), now
             basis.reserve(check + stopping.block)
         block, factor = basis.extend(source)
         inner = _grown(inner, basis.count, basis.count)

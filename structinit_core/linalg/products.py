@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from structinit_core.linalg.operators import SparsePlusLowRank
-from structinit_core.linalg.spmm import multiply
+from structinit_core.linalg.spmm import Multiplier
 
 
 class Products(Protocol):
@@ -78,7 +78,8 @@ class SparseProducts:
 
 
 def _kernel_product(matrix: sp.csr_array, _: torch.device) -> Callable[[Tensor], Tensor]:
-    return lambda block: torch.from_numpy(multiply(matrix, block.numpy()))
+    product = Multiplier(matrix)
+    return lambda block: torch.from_numpy(product(block.numpy()))
 
 
 def _torch_product(matrix: sp.csr_array, device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -25,9 +25,9 @@ import torch
 from scipy.sparse.linalg import eigsh
 
 from structinit_core.linalg import (
+    Multiplier,
     generator,
     haar,
-    multiply,
     sparse_operator,
     structured_orthogonal,
     symmetric_eigen,
@@ -107,11 +107,12 @@ def main() -> None:
     operator = sparse_operator(matrix, symmetric=True)
     for columns in (16, 32, 64):
         block = generator(0, "block").standard_normal((matrix.shape[1], columns), np.float32)
-        multiply(matrix, block)
+        product = Multiplier(matrix)
+        product(block)
         compare(
             f"CSR x {columns} columns, scipy",
             lambda block=block: [matrix @ block for _ in range(4)],
-            lambda block=block: [multiply(matrix, block) for _ in range(4)],
+            lambda block=block, product=product: [product(block) for _ in range(4)],
             None,
         )
 

@@ -207,6 +207,16 @@ def test_energy_stops_where_residuals_would_not() -> None:
     assert by_energy.energy == pytest.approx(to_the_cap.energy, rel=2e-2)
 
 
+def test_checks_come_closer_where_the_residual_foretells_the_end() -> None:
+    # at a fixed pace of 12 % a basis of 9 % fewer columns would have converged too
+    matrix = sparse_operator(sp.csr_array(sp.diags_array(0.999 ** np.arange(3000))), symmetric=True)
+    found = symmetric_eigen(matrix, 100, generator(0), tolerance=1e-2).report
+    assert found.converged
+    fewer = int(found.columns / 1.09)
+    short = symmetric_eigen(matrix, 100, generator(0), tolerance=1e-2, columns=fewer).report
+    assert not short.converged
+
+
 def test_threads_of_the_kernel_change_no_bit() -> None:
     matrix = sparse_operator(sparse(500, 400))
     most, results = numba.get_num_threads(), []

@@ -12,6 +12,7 @@ from structinit_core.linalg import (
     basis_without_mean,
     generator,
     haar,
+    orthogonal,
     structured_orthogonal,
 )
 
@@ -57,7 +58,10 @@ def test_no_direction_is_preferred() -> None:
     np.testing.assert_allclose(columns.mean(axis=0), 0, atol=0.05)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (7, 7), (64, 64), (300, 40), (40, 300), (5, 1)])
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1), (2, 2), (7, 7), (64, 64), (300, 40), (40, 300), (5, 1), (270, 270), (300, 129)],
+)
 @pytest.mark.parametrize("draw", [haar, structured_orthogonal])
 def test_rows_or_columns_are_orthonormal(draw: Any, shape: tuple[int, int]) -> None:
     matrix = draw(*shape, generator(0, "draw"))
@@ -71,8 +75,12 @@ def test_rows_or_columns_are_orthonormal(draw: Any, shape: tuple[int, int]) -> N
         assert (matrix - draw(*shape, generator(1, "draw"))).abs().max() > 0.1
 
 
-def test_haar_equals_the_unique_qr_of_its_gaussian_in_distribution() -> None:
+@pytest.mark.parametrize("panel", [1, 2, 128])
+def test_haar_equals_the_unique_qr_of_its_gaussian_in_distribution(
+    panel: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # moments of Haar: E q² = 1/n, E q⁴ = 3/n(n+2), E trace = 0, E trace² = 1, half det −1
+    monkeypatch.setattr(orthogonal, "_PANEL", panel)
     size, draws = 3, 6000
     random = generator(0, "haar")
     matrices = torch.stack([haar(size, size, random) for _ in range(draws)]).double()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from structinit_core.linalg import multiply
+from structinit_core.linalg import Multiplier, multiply
 
 Array = np.ndarray[Any, Any]
 
@@ -95,3 +95,14 @@ def test_a_column_does_not_depend_on_those_beside_it() -> None:
     block = np.random.default_rng(0).standard_normal((300, 64)).astype(np.float32)
     wide, narrow = multiply(matrix, block), multiply(matrix, block[:, :16])
     np.testing.assert_allclose(wide[:, :16], narrow, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("columns", [1 << 16, (1 << 16) + 1])
+def test_narrow_indices_reach_the_last_column(columns: int) -> None:
+    last = np.array([0, columns - 1, columns // 2, columns - 1])
+    parts = np.array([2.0, 3, 5, 7], np.float32), last, np.array([0, 2, 4])
+    matrix = sp.csr_array(parts, shape=(2, columns))
+    block = np.random.default_rng(0).standard_normal((columns, 20)).astype(np.float32)
+    product = Multiplier(matrix)
+    np.testing.assert_allclose(product(block), matrix @ block, rtol=1e-6)
+    np.testing.assert_array_equal(product(block), multiply(matrix, block))
