@@ -21,7 +21,7 @@ _GROWTH, _COSTLY_GROWTH = 1.12, 1.25
 """Ratio of columns between two checks, each an eigh, or for rectangles an SVD, ten times dearer."""
 _CHEAP_CHECK = 4
 """Where a side is longer than this times the columns squared, an SVD costs less than a block."""
-_COARSE = 1e-3
+_COARSE = 5e-4
 """Tolerance, and least size of a block, from which one side need not be orthogonalised in full."""
 _LEAST_GROWTH = 1.04
 """The same where the residuals foretell that the next check is the last."""
@@ -181,7 +181,7 @@ def golub_kahan(
     """Leading singular triplets of (m, n) with m ≥ n, from right vectors ``first`` (n, w) on.
 
     The matrix is never squared. The right basis is orthogonalised in full, the left one only
-    against its two latest blocks as long as the tolerance is no finer than 10⁻³ and no block
+    against its two latest blocks as long as the tolerance is no finer than 5·10⁻⁴ and no block
     is smaller than that share of the largest (one-sided reorthogonalisation, Simon & Zha 2000).
     Two products a block; cost 2·nnz·c + 2·n·c² for c columns a side, with both in full
     2·(m+n)·c².

@@ -19,6 +19,7 @@ from structinit_core.linalg import (
     truncated_svd,
     weighted_double_centred,
 )
+from structinit_core.linalg.basis import Basis
 
 Array = np.ndarray[Any, Any]
 SHAPES = [(700, 400), (400, 700), (500, 500)]
@@ -197,6 +198,30 @@ def test_a_start_of_another_size_is_refused() -> None:
     cold = truncated_svd(sparse_operator(sparse(500, 400)), 3, generator(0))
     with pytest.raises(ValueError, match="rows"):
         truncated_svd(sparse_operator(sparse(500, 410)), 3, generator(0), start=cold)
+
+
+@pytest.mark.parametrize(("tolerance", "sided"), [(5e-4, True), (4e-4, False)])
+def test_a_coarse_tolerance_leaves_one_side_to_the_recurrence(
+    tolerance: float, sided: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One-sided orthogonalisation gives vectors and residuals as good as were asked for."""
+    passes = []
+    whole_pass = Basis.project_out
+
+    def watched(self: Basis, block: torch.Tensor, *, whole: bool = True) -> torch.Tensor:
+        passes.append(whole)
+        return whole_pass(self, block, whole=whole)
+
+    monkeypatch.setattr(Basis, "project_out", watched)
+    matrix = sparse(4000, 2500, 0.004)
+    svd = truncated_svd(sparse_operator(matrix), 30, generator(0, "x"), tolerance=tolerance)
+    assert (False in passes) == sided
+    left, right = svd.left.astype(np.float64), svd.right.astype(np.float64)
+    for side in (left, right):
+        assert np.abs(side.T @ side - np.eye(30)).max() < 2e-5
+    true = np.linalg.norm(matrix @ right - left * svd.values, axis=0) / svd.values[0]
+    assert true.max() < tolerance * 1.1
+    assert svd.report.converged
 
 
 def test_energy_stops_where_residuals_would_not() -> None:
