@@ -144,7 +144,7 @@ Cluster = Annotated[
         metavar="ADDRESS",
         help="Count on the Dask cluster with this scheduler, such as tcp://host:8786, or on "
         "local:N, N processes here. All workers must see the files under the same paths; "
-        "--memory is for each.",
+        "--memory is for each, and --plan is of one machine.",
         show_default=False,
     ),
 ]

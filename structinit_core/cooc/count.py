@@ -42,9 +42,10 @@ def count_stream(
     on the tokens only, not on memory, threads or blocks.
     Cost: some 4 ns a token and offset, 20 ns a token for trigrams, a core. Memory:
     ``memory_bytes``, which holds a window of every position at once, plus O(K·V), plus O(V)
-    per thread. With less, tokens are counted by ranges, at most eight scans of the stream;
+    per thread. With less, tokens are counted by ranges, in about eight scans of the stream;
     with less still, the stream is counted in blocks whose tables lie in ``directory`` until
-    they are added up. Source: ours.
+    they are added up. Kernels use all of numba's threads: not to be called from two threads
+    at once. Source: ours.
 
     Raises:
         LimitError: K outside 1 … 255, V > 2²¹ (packed keys), or so little memory that there

@@ -48,7 +48,7 @@ class Reach:
 
     def bytes_per_window(self, entries: int) -> int:
         """Peak of one position: its window, ``entries`` of a row, a trigram and its third."""
-        window = (self.before + self.after + 1) * self.width.itemsize
+        window = (max(2, self.before + self.after) + 1) * self.width.itemsize
         return window + entries * (4 + self.counts.itemsize) + 8
 
 
@@ -74,10 +74,10 @@ class Block:
 def blocks(ids: Array, spans: Ints, vocabulary: int, budget: int) -> Iterator[Block]:
     """The stream in blocks, in each of which no token occurs more than ``budget`` times.
 
-    A block is scanned eight times at most; a text where no token is frequent beyond measure
-    gives one block for every 8·``budget`` tokens, one without a token none. Spans are cut
-    where it suits, for windows see beyond the cut. Cost: one scan of the stream, a few where
-    a block must be halved.
+    A block is scanned about eight times, at most seventeen; a text where no token is frequent
+    beyond measure gives one block for every 8·``budget`` tokens, one without a token none.
+    Spans are cut where it suits, for windows see beyond the cut. Cost: one scan of the
+    stream, a few where a block must be halved.
     """
     filled = spans[spans[:, 1] > spans[:, 0]]
     total = int((filled[:, 1] - filled[:, 0]).sum())

@@ -70,7 +70,8 @@ class ConditionalTable:
             return lower
         slot, seen = _find(self.contexts, contexts)
         entry, known = _find(self.keys, keys)
-        found = np.where(known, self.counts[entry].astype(np.float64), 0.0)
+        found = np.zeros(len(keys))
+        found[known] = self.counts[entry[known]]
         direct = np.maximum(found - self.discount, 0.0)
         mixed = (direct + self.discount * self.kinds[slot] * lower) / self.totals[slot]
         result: Floats = np.where(seen, mixed, lower)

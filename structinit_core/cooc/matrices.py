@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from structinit_core.artifact import index_dtype
 from structinit_core.cooc.count import checked_reach
+from structinit_core.cooc.facts import MAX_OFFSETS
 from structinit_core.cooc.grouping import Group, Reach, blocks, groups
 from structinit_core.corpus import TokenStream
 from structinit_core.errors import LimitError
@@ -64,16 +65,18 @@ def window_counts(
 
     CSR (V, V), columns ascending. Entry (a, b) sums over every pair of an a and a b in one
     span, either first, 1 or 1/distance; a pair of equal tokens counts twice. Flat counts are
-    exact integers, uint32 or uint64; harmonic ones are float64, rounded once from an exact
-    sum of multiples of 1/lcm(1 … window), so neither order nor blocks show. It equals
-    :func:`window_view` of the counts artifact, without its tables. Memory as of
-    :func:`directed_counts`; cost: some 4 ns a token and neighbour on a core. Source: the
-    weights are GloVe's (Pennington et al. 2014, 4.2); ours.
+    exact integers, uint32 or uint64; harmonic ones are float64, rounded from an exact sum of
+    multiples of 1/lcm(1 … window), so neither order nor blocks show. It equals
+    :func:`window_view` of the counts artifact, if nothing was pruned, without its tables.
+    Memory as of :func:`directed_counts`; cost: some 4 ns a token and neighbour on a core.
+    Source: the weights are GloVe's (Pennington et al. 2014, 4.2); ours.
 
     Raises:
-        LimitError: a window outside 1 … 255, or so wide that exact sums do not fit 64 bits.
+        LimitError: a window outside 1 … 255, or so wide that exact sums do not fit 64 bits;
+            V > 2²¹.
         IncompatibleError: a token ≥ V.
     """
+    _check_window(window)
     total = _total(spans)
     checked_reach(stream, total, vocabulary, window, window)
     weights, unit = _weights(window, distance)
@@ -92,9 +95,11 @@ def window_view(
     """:func:`window_counts` from the tables of a counts artifact: Σ_k w_k·(C_k + C_kᵀ).
 
     Raises:
-        LimitError: fewer offsets were counted than the window has, or sums beyond 64 bits.
+        LimitError: a window outside 1 … 255, or of more offsets than were counted; sums
+            beyond 64 bits.
     """
     tables = list(offsets)
+    _check_window(window)
     if window > len(tables):
         raise LimitError(
             f"a window of {window} needs as many offsets, and {len(tables)} were counted",
@@ -113,6 +118,11 @@ def window_view(
     both = sp.csr_array(both + both.T)
     both.sort_indices()
     return _over(both, unit)
+
+
+def _check_window(window: int) -> None:
+    if not 1 <= window <= MAX_OFFSETS:
+        raise LimitError(f"a window must lie between 1 and {MAX_OFFSETS}, not {window}")
 
 
 def _weights(window: int, distance: Distance) -> tuple[list[int], int]:

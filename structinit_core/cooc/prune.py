@@ -17,6 +17,7 @@ from structinit_core.errors import IncompatibleError
 
 PRUNED = "pruned.json"
 _DROPPED = "pruned.rows.npy"
+_ENTRIES_AT_ONCE = 1 << 16
 _Size = Annotated[int, Field(ge=0)]
 
 
@@ -51,10 +52,11 @@ class Pruned(BaseModel):
 class PruningTables:
     """Takes what :class:`~structinit_core.cooc.tables.Tables` takes, and passes on what is kept."""
 
-    def __init__(self, tables: Tables, min_count: int, vocabulary: int) -> None:
+    def __init__(self, tables: Tables, min_count: int, vocabulary: int, offsets: int) -> None:
         self._tables = tables
         self._min_count = min_count
-        self._losses: dict[str, Loss] = {}
+        names = [*(f"offset{k}" for k in range(1, offsets + 1)), "trigram"]
+        self._losses = {name: Loss() for name in names}
         self._dropped = np.zeros(vocabulary, np.int64)
 
     def add_rows(
@@ -66,12 +68,22 @@ class PruningTables:
         counts: NDArray[Any],
     ) -> None:
         """Append the rows of one offset that begin with token ``low``, without what is rare."""
-        rows = np.repeat(np.arange(len(lengths)), lengths)
-        kept = self._kept(f"offset{offset}", counts)
-        if offset == 1:
-            np.add.at(self._dropped, low + rows[~kept], counts[~kept].astype(np.int64))
-        lengths = np.bincount(rows[kept], minlength=len(lengths))
-        self._tables.add_rows(offset, low, lengths, columns[kept], counts[kept])
+        ends = np.cumsum(lengths)
+        first = 0
+        while first < len(lengths):  # a few rows at a time: a copy of all would need memory
+            begin = int(ends[first - 1]) if first else 0
+            last = max(first + 1, int(np.searchsorted(ends, begin + _ENTRIES_AT_ONCE, "right")))
+            here = slice(begin, int(ends[last - 1]))
+            rows = np.repeat(np.arange(last - first), lengths[first:last])
+            kept = self._kept(f"offset{offset}", counts[here])
+            if offset == 1:
+                rare = counts[here][~kept].astype(np.int64)
+                np.add.at(self._dropped, low + first + rows[~kept], rare)
+            left = np.bincount(rows[kept], minlength=last - first)
+            self._tables.add_rows(
+                offset, low + first, left, columns[here][kept], counts[here][kept]
+            )
+            first = last
 
     def add_entries(
         self, offset: int, rows: NDArray[Any], columns: NDArray[Any], counts: NDArray[Any]
@@ -85,8 +97,10 @@ class PruningTables:
 
     def add_trigrams(self, keys: NDArray[Any], counts: NDArray[Any]) -> None:
         """Append trigrams, without those that are rare."""
-        kept = self._kept("trigram", counts)
-        self._tables.add_trigrams(keys[kept], counts[kept])
+        for begin in range(0, len(keys), _ENTRIES_AT_ONCE):
+            here = slice(begin, begin + _ENTRIES_AT_ONCE)
+            kept = self._kept("trigram", counts[here])
+            self._tables.add_trigrams(keys[here][kept], counts[here][kept])
 
     def write(self, directory: Path) -> None:
         """Write ``pruned.json`` and, of offset 1, how much each row lost."""
@@ -96,7 +110,7 @@ class PruningTables:
 
     def _kept(self, name: str, counts: NDArray[Any]) -> NDArray[np.bool_]:
         kept: NDArray[np.bool_] = counts >= self._min_count
-        before = self._losses.get(name, Loss())
+        before = self._losses[name]
         self._losses[name] = Loss(
             entries=before.entries + len(counts),
             tokens=before.tokens + int(counts.sum(dtype=np.uint64)),
@@ -117,7 +131,7 @@ def pruned_tables(
         if min_count <= 1:
             yield tables
             return
-        pruning = PruningTables(tables, min_count, vocabulary)
+        pruning = PruningTables(tables, min_count, vocabulary, offsets)
         yield pruning
         pruning.write(directory)
 

@@ -34,7 +34,7 @@ from structinit_core.recipes.counting import (
 from structinit_core.recipes.merging import counts_in, merge_counts
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.tokenizing import make_tokenizer
-from structinit_core.recipes.workers import Workers, connected, local_processes
+from structinit_core.recipes.workers import Workers, connected
 
 SHARDS_PER_WORKER = 2
 """A worker that is lost, or slower than the others, costs half of its work at most."""
@@ -102,19 +102,6 @@ def count_on_cluster(
                     (total.directory / name).rename(work / name)
             record.write(work)
     return True
-
-
-def shards_on(cluster: str) -> int:
-    """How many shards :func:`count_on_cluster` makes by default; a scheduler is asked.
-
-    Raises:
-        UsageError: no address. MissingError: no Dask, or no cluster.
-    """
-    workers = local_processes(cluster)
-    if workers is None:
-        with connected(cluster, Path()) as found:
-            workers = len(found)
-    return SHARDS_PER_WORKER * workers
 
 
 def _share(

@@ -46,9 +46,11 @@ def forecast_counting(source: CountSource, memory_bytes: int) -> CountPlan:
     The sample, eight million characters at most, is tokenized and counted; its rates and its
     distinct pairs are carried on. Distinct pairs grow as D(N)·(T/N)^β with an exponent β that
     is measured and falls slowly, see the growth benchmark, where seconds, memory and disk
-    came within 30 % for real text; a text that repeats itself needs less disk, one sorted by
-    kind may differ more. A tokenizer still to be trained is trained on two million
-    characters, and its seconds are a rough guess. Cost: two or three seconds. Source: ours.
+    came within 30 % for real plain text; of packed text, JSONL and Parquet only the sizes of
+    the files are known, and they are scaled by what is usual. A text that repeats itself needs
+    less disk, one sorted by kind may differ more. A tokenizer still to be trained is trained
+    on two million characters, and its seconds are a rough guess. Disk is that of all entries,
+    whatever ``min_count``. Cost: a few seconds. Source: ours.
 
     Raises:
         InputError: an unreadable text or tokenizer.
@@ -64,6 +66,8 @@ def forecast_counting(source: CountSource, memory_bytes: int) -> CountPlan:
     read = sum(len(text.encode()) for text in documents)
     text_bytes = read if whole else max(read, bound.text_bytes)
     growth = text_bytes / read
+    if sample.tokens == 0:
+        return bound
     shards = (source.shard or (0, 1))[1]
     tokens = int(sample.tokens * growth / shards)
     pairs = sample.pairs.after(growth / shards)
@@ -158,8 +162,8 @@ def _tokenizer(source: CountSource, documents: list[str]) -> tuple[Tokenizer, fl
         return load_tokenizer(source.tokenizer), 0.0
     few, characters = [], 0
     for text in documents:
-        few.append(text)
-        characters += len(text)
+        few.append(text[: _TRAINING_CHARACTERS - characters])
+        characters += len(few[-1])
         if characters >= _TRAINING_CHARACTERS:
             break
     began = time.perf_counter()
@@ -178,11 +182,14 @@ def _measured(documents: list[str], tokenizer: Tokenizer, offsets: int) -> Sampl
     first, both = marks[len(batches)] - marks[0], marks[-1] - marks[0]
     old_words = min(first, both - first)
     ids = np.concatenate([part for part, _ in parts])
+    if len(ids) == 0:
+        return Sample(0.0, 0.0, 0.0, 0, Distinct(0, 0), Distinct(0, 0))
     ends = np.cumsum(np.concatenate([lengths for _, lengths in parts]))
     stream = TokenStream(ids, np.concatenate(([0], ends)))
     spans = np.stack((stream.offsets[:-1], stream.offsets[1:]), axis=1)
     vocabulary = vocabulary_size(tokenizer)
-    quarter = spans[: int(np.searchsorted(ends, len(ids) // 4)) + 1]
+    quarter = spans[: int(np.searchsorted(ends, len(ids) // 4)) + 1].copy()
+    quarter[-1, 1] = max(1, len(ids) // 4)
 
     def pairs(counted: np.ndarray) -> int:
         tables = directed_counts(stream, counted, vocabulary, offsets=offsets, memory_bytes=1 << 30)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from structinit_core.cooc import open_part
 from structinit_core.errors import InputError
 from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.merging import open_parts
 
 _LIBRARIES_BYTES = 350 << 20
 """Resident size of the imported libraries."""
@@ -70,9 +70,9 @@ def plan_merging(parts: Sequence[Path], memory_bytes: int) -> MergePlan:
     """What merging ``parts`` will take: at most the disk of all together.
 
     Raises:
-        IncompatibleError: a part is no counts artifact.
+        as the merge itself, of parts that cannot be added up.
     """
-    opened = [open_part(path) for path in parts]
+    opened = open_parts(parts)
     disk = sum(entry.bytes for part in opened for entry in part.manifest.files.values())
     held_out_spans = sum(part.facts.held_out_spans for part in opened)
     return MergePlan(

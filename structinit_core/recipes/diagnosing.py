@@ -28,6 +28,7 @@ from structinit_core.errors import IncompatibleError, UsageError
 from structinit_core.linalg import resolve_device
 from structinit_core.model import forward_loss, load_model
 from structinit_core.progress import Progress, Silent
+from structinit_core.recipes.verdict import pruning_note
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,14 @@ def diagnose_checkpoint(job: DiagnoseJob, progress: Progress | None = None) -> R
     if scored and any(check.verdict == "fail" for check in checks):
         notes.append("not scored: a tensor holds NaN or infinity")
     elif scored:
-        losses, note = _losses(job, progress)
+        losses, notes = _losses(job, progress)
         checks = losses + checks
-        notes.append(note)
     return Report(
         subject=job.path.name, checks=tuple(checks), notes=tuple(notes), series=tuple(series)
     )
 
 
-def _losses(job: DiagnoseJob, progress: Progress) -> tuple[list[Check], str]:
+def _losses(job: DiagnoseJob, progress: Progress) -> tuple[list[Check], list[str]]:
     blueprint = make_blueprint(read_config(job.path / "config.json"))
     counts = open_counts(job.counts) if job.counts else None
     if counts is not None:
@@ -96,7 +96,8 @@ def _losses(job: DiagnoseJob, progress: Progress) -> tuple[list[Check], str]:
         references = reference_losses(KneserNey(counts), stream, windows) if counts else None
     checks = loss_checks(forward, blueprint.vocabulary, references)
     scored = int((windows[:, 1] - windows[:, 0] - 1).sum())
-    return [*checks, Check(name="scored", value=scored, unit="tokens")], note
+    notes = [note, *(pruning_note(counts) if counts else [])]
+    return [*checks, Check(name="scored", value=scored, unit="tokens")], notes
 
 
 def _text(

@@ -66,11 +66,7 @@ def merge_counts(
     with locked(output):
         refuse_foreign(output, COUNTS_KIND, force)
         record.stage("opening counts")
-        opened = [open_part(path) for path in parts]
-        for part in opened[1:]:
-            _refuse_other(part, opened[0])
-        for part in opened:
-            _refuse_pruned(part)
+        opened = open_parts(parts)
         recipe = _recipe(opened, min_count)
         if is_up_to_date(output, recipe):
             return False
@@ -127,6 +123,21 @@ def counts_in(part: Part) -> tuple[Input, ...]:
     shard = recipe.params.get("shard")
     name = "counts" if shard is None else f"shard {shard}"
     return (Input(name=name, sha256=part.manifest.key),)
+
+
+def open_parts(parts: Sequence[Path]) -> list[Part]:
+    """Counts that can be merged.
+
+    Raises:
+        UsageError: no part, or a file. IncompatibleError: no counts, pruned ones, or counts
+        that do not fit each other.
+    """
+    _refuse_text(parts)
+    opened = [open_part(path) for path in parts]
+    for part in opened:
+        _refuse_pruned(part)
+        _refuse_other(part, opened[0])
+    return opened
 
 
 def _refuse_text(parts: Sequence[Path]) -> None:

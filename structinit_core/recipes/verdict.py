@@ -68,6 +68,17 @@ def score(
     return Scores(forward, offline, references)
 
 
+def pruning_note(counts: Counts) -> list[str]:
+    """A remark where the n-gram references are those of pruned counts; nothing otherwise."""
+    if counts.pruned is None:
+        return []
+    masses = {name: loss.mass for name, loss in counts.pruned.tables.items()}
+    return [
+        f"KN-2 and KN-3 are of counts from {counts.pruned.min_count} on: {masses['offset1']:.1%} "
+        f"of the bigrams' and {masses['trigram']:.1%} of the trigrams' mass was dropped"
+    ]
+
+
 def compile_report(
     compiled: CompiledBigram, blueprint: Blueprint, counts: Counts, scores: Scores
 ) -> Report:
@@ -117,6 +128,7 @@ def compile_report(
             "the held-out slice entered no count; it does choose the stages and the gain, so "
             "quote the loss on a text of its own (diagnose --text)",
             "the table refit is iterative first-order optimisation on counts, not on text",
+            *pruning_note(counts),
             *(
                 [
                     "the refit takes the counted followers of every row exactly and estimates "

@@ -66,14 +66,15 @@ def test_what_does_not_go_with_a_cluster(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_plan_is_that_of_a_shard(initctl, place: Path) -> None:
-    count = (*COUNT, "--tokenizer", "t.json", "-o", "planned", "--plan")
-    whole, part = (
-        json.loads(initctl(*count, *more, cwd=place).stdout)
-        for more in ((), ("--cluster", "local:3"))
+@pytest.mark.parametrize("more", [("--tokenizer", "t.json"), ("--train-tokenizer", "300")])
+def test_the_plan_is_that_of_one_machine(initctl, place: Path, more: tuple[str, str]) -> None:
+    count = (*COUNT, *more, "--min-count", "2", "-o", "planned", "--plan")
+    alone, together = (
+        json.loads(initctl(*count, *cluster, cwd=place).stdout)
+        for cluster in ((), ("--cluster", "local:3"))
     )
-    assert part["text_bytes"] == whole["text_bytes"]
-    assert part["estimated_tokens"] < whole["estimated_tokens"] // 3
+    for name in ("text_bytes", "estimated_tokens", "disk_bytes", "scratch_bytes"):
+        assert alone[name] == together[name]
     assert not (place / "planned").exists()
 
 

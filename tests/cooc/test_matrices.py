@@ -124,6 +124,16 @@ def test_windows_that_cannot_be_summed_exactly_are_refused(window: int) -> None:
         assert int(flat.sum()) == 27 * 26
 
 
+@pytest.mark.parametrize("window", [-1, 0, 256])
+def test_windows_out_of_range_are_named(window: int) -> None:
+    stream, spans = stream_of([[1, 2, 3]])
+    tables = directed_counts(stream, spans, VOCABULARY, offsets=2, memory_bytes=1 << 20)
+    with pytest.raises(LimitError, match=f"a window must .* not {window}"):
+        window_view(tables, window)
+    with pytest.raises(LimitError, match=f"a window must .* not {window}"):
+        window_counts(stream, spans, VOCABULARY, window=window, memory_bytes=1 << 20)
+
+
 def test_tokens_outside_the_vocabulary_are_refused() -> None:
     stream, spans = stream_of([[1, 2, 8]])
     with pytest.raises(IncompatibleError, match="vocabulary of 8"):

@@ -20,6 +20,7 @@ from structinit_core.cooc import (
     merge_parts,
     open_counts,
     open_part,
+    prune,
     read_pruned,
     reference_losses,
     shuffled,
@@ -82,7 +83,7 @@ def test_pruned_tables_are_the_full_ones_without_what_is_rare(
         kept = full[data] >= min_count
         assert np.array_equal(pruned[data], full[data][kept])
         assert np.array_equal(pruned[keys], full[keys][kept])
-        loss = losses.get(name, dict.fromkeys(("dropped_tokens", "once", "twice"), 0))
+        loss = losses[name]
         assert loss["dropped_tokens"] == int(full[data][~kept].sum())
         assert loss["once"] == int((full[data] == 1).sum())
         assert loss["twice"] == int((full[data] == 2).sum())
@@ -116,6 +117,27 @@ def test_rows_of_a_pruned_model_sum_to_one(pair: tuple[Counts, Counts]) -> None:
         row = model.trigram_probability(np.full(512, first), np.full(512, second), every)
         assert row.min() > 0
         assert row.sum() == pytest.approx(1, abs=1e-9)
+
+
+def test_a_model_of_which_everything_was_pruned_is_its_lower_order(
+    book: Path, tmp_path: Path
+) -> None:
+    source = CountSource([book], train_vocabulary=300, min_count=10**6)
+    count_corpus(source, tmp_path / "counts")
+    model = KneserNey(open_counts(tmp_path / "counts"))
+    every = np.arange(300)
+    row = model.bigram_probability(np.full(300, int(model.totals.argmax())), every)
+    np.testing.assert_allclose(row, model.continuation, atol=1e-15)
+    assert model.backoff == pytest.approx(1)
+    third = model.trigram_probability(np.full(300, 1), np.full(300, 2), every)
+    np.testing.assert_allclose(third, row, atol=1e-15)
+
+
+def test_rows_that_exceed_a_slice_are_pruned_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = [np.random.default_rng(0).integers(0, VOCABULARY, 300).tolist()]
+    expected = files(documents, 1 << 24, 5)
+    monkeypatch.setattr(prune, "_ENTRIES_AT_ONCE", 3)
+    assert_equal(files(documents, 1 << 24, 5), expected)
 
 
 def test_little_is_lost_with_what_is_rare(pair: tuple[Counts, Counts]) -> None:

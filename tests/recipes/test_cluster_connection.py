@@ -14,7 +14,7 @@ from distributed import LocalCluster
 
 from structinit_core.errors import MissingError, UsageError
 from structinit_core.recipes import workers
-from structinit_core.recipes.cluster import count_on_cluster, shards_on
+from structinit_core.recipes.cluster import count_on_cluster
 from structinit_core.recipes.counting import CountSource
 
 
@@ -115,11 +115,6 @@ def test_without_dask(source: CountSource, tmp_path: Path, monkeypatch: pytest.M
 def test_what_is_no_number_of_processes(source: CountSource, tmp_path: Path, cluster: str) -> None:
     with pytest.raises(UsageError, match="is not a cluster such as local:4"):
         count_on_cluster(source, tmp_path / "out", cluster=cluster)
-
-
-def test_shards_by_default(cluster: LocalCluster) -> None:
-    assert shards_on(cluster.scheduler_address) == shards_on("local:1") > 0
-    assert shards_on("local:3") == 3 * shards_on("local:1")
 
 
 def test_one_shard_has_no_shards(source: CountSource, tmp_path: Path) -> None:

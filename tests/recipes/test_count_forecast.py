@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from structinit_core.corpus import serialise, train_tokenizer
+from structinit_core.corpus import load_tokenizer, serialise, train_tokenizer
 from structinit_core.errors import InputError
 from structinit_core.recipes import count_forecast
 from structinit_core.recipes.count_forecast import Distinct, forecast_counting
@@ -70,6 +70,28 @@ def test_every_file_gives_its_share(source: CountSource, monkeypatch: pytest.Mon
     taken = sum(len(text) for text in documents if any(text.strip() in each for each in first))
     assert not whole
     assert taken / sum(map(len, documents)) == pytest.approx(0.8, abs=0.05)
+
+
+def test_one_long_document_is_a_sample_too(source: CountSource, tmp_path: Path) -> None:
+    path = tmp_path / "one.txt"
+    path.write_text(source.texts[0].read_text().replace("\n\n", " "))
+    one, many = (
+        count_forecast._measured(
+            documents, load_tokenizer(source.tokenizer or path), source.offsets
+        ).pairs
+        for documents in ([path.read_text()], source.texts[0].read_text().split("\n\n"))
+    )
+    assert one.quarter / one.whole == pytest.approx(many.quarter / many.whole, rel=0.05)
+    assert one.quarter < 0.6 * one.whole
+
+
+def test_a_text_without_a_token_gives_the_bound(
+    source: CountSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = np.zeros(0, np.uint32), np.zeros(1, np.int64)
+    monkeypatch.setattr(count_forecast, "encoded", lambda batches, _: [nothing for _ in batches])
+    forecast = forecast_counting(source, 1 << 30)
+    assert (forecast.sampled_bytes, forecast.seconds) == (0, None)
 
 
 def test_the_memory_bounds_the_forecast(source: CountSource) -> None:

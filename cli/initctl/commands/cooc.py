@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -73,7 +72,7 @@ def cooc(
     if cluster is not None:
         _refuse_with_cluster(context)
     from structinit_core.corpus import Border
-    from structinit_core.recipes.cluster import count_on_cluster, shards_on
+    from structinit_core.recipes.cluster import count_on_cluster
     from structinit_core.recipes.count_forecast import forecast_counting
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.merging import loss_by_pruning
@@ -93,8 +92,7 @@ def cooc(
             min_count=min_count,
         )
         if plan:
-            part = source if cluster is None else replace(source, shard=(0, shards_on(cluster)))
-            print_json(forecast_counting(part, memory).model_dump(mode="json"))
+            print_json(forecast_counting(source, memory).model_dump(mode="json"))
             return
         count = (
             partial(count_corpus, tokens=tokens)
