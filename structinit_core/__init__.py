@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
-    from structinit_core.recipes.exporting import ExportFormat, ExportJob, export_checkpoint
+    from structinit_core.recipes.exporting import (
+        ExportFormat,
+        ExportJob,
+        export_checkpoint,
+        plan_export,
+    )
     from structinit_core.recipes.merging import merge_counts
     from structinit_core.recipes.solve_plan import Plan
 
@@ -53,6 +58,7 @@ _HOMES = {
     "open_counts": "cooc",
     "parse_arms": "race",
     "plan": "recipes.compiling",
+    "plan_export": "recipes.exporting",
     "race_starts": "race",
     "read_config": "blueprint",
     "read_tensors": "checkpoint",
@@ -84,6 +90,7 @@ __all__ = [
     "open_counts",
     "parse_arms",
     "plan",
+    "plan_export",
     "race_starts",
     "read_config",
     "read_tensors",

@@ -6,7 +6,7 @@ from structinit_core.checkpoint.directory import (
     write_directory,
 )
 from structinit_core.checkpoint.reader import StoredTensors, open_tensors, read_tensors, shard_files
-from structinit_core.checkpoint.writer import DEFAULT_SHARD_BYTES, write_checkpoint
+from structinit_core.checkpoint.writer import DEFAULT_SHARD_BYTES, write_checkpoint, write_tensor
 
 __all__ = [
     "CHECKPOINT_KIND",
@@ -18,4 +18,5 @@ __all__ = [
     "shard_files",
     "write_checkpoint",
     "write_directory",
+    "write_tensor",
 ]

@@ -9,13 +9,17 @@ from typing import Annotated
 import typer
 
 from initctl import options as o
-from initctl.console import TerminalProgress, print_published
+from initctl.console import TerminalProgress, print_json, print_published
+
+_OF_HF = ("max_shard_size",)
+_OF_ONNX = ("past", "opset", "verify")
 
 
 class Form(StrEnum):
     """The library's export formats by name."""
 
     HF = "hf"
+    ONNX = "onnx"
 
 
 class Number(StrEnum):
@@ -27,6 +31,7 @@ class Number(StrEnum):
 
 
 def export(
+    context: typer.Context,
     path: Annotated[
         Path,
         typer.Argument(
@@ -35,7 +40,11 @@ def export(
     ],
     output: o.Output,
     form: Annotated[
-        Form, typer.Option("--format", help="hf: safetensors with config and tokenizer.")
+        Form,
+        typer.Option(
+            "--format",
+            help="hf: safetensors; onnx: a graph for onnxruntime.",
+        ),
     ],
     config: Annotated[
         Path | None,
@@ -48,24 +57,54 @@ def export(
         typer.Option(help="Numbers to write.", show_default="the checkpoint's"),
     ] = None,
     max_shard_size: o.ShardSize = "5G",  # type: ignore[assignment]
+    past: Annotated[
+        bool,
+        typer.Option(help="Of onnx: take and give the keys and values of earlier positions."),
+    ] = True,
+    opset: Annotated[
+        int,
+        typer.Option(metavar="N", help="Of onnx: operator set, 17 to 23; 23 has Attention itself."),
+    ] = 17,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Of onnx: hold onnxruntime's logits against transformers' first."
+        ),
+    ] = False,
     jobs: o.Jobs = None,
     json: o.Json = False,
     quiet: o.Quiet = False,
     force: o.Force = False,
+    plan: o.PlanOnly = False,
 ) -> None:
     """Write a checkpoint, this program's or anyone's, in another form.
 
-    Example: initctl export out/ --format hf --dtype bfloat16 -o small/
+    Example: initctl export out/ --format onnx --verify -o onnx/
     """
-    from structinit_core.recipes.exporting import ExportFormat, ExportJob, export_checkpoint
+    from structinit_core.errors import UsageError
+    from structinit_core.recipes.exporting import (
+        ExportFormat,
+        ExportJob,
+        export_checkpoint,
+        plan_export,
+    )
 
+    other = _OF_HF if form is Form.ONNX else _OF_ONNX
+    if ignored := o.given(context, *other):
+        raise UsageError(f"{ignored[0]} is not of --format {form.value}")
     job = ExportJob(
         path,
         ExportFormat(form.value),
         config=config,
         dtype=dtype.value if dtype else None,
         shard_bytes=max_shard_size,
+        past=past,
+        opset=opset,
+        verify=verify,
     )
+    if plan:
+        print_json(plan_export(job).model_dump(mode="json"))
+        return
     progress = TerminalProgress(quiet)
     with progress.running():
         made = export_checkpoint(job, output, force=force, progress=progress)
