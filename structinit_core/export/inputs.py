@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from structinit_core.export.graph import Graph
-from structinit_core.model import Wiring
+from structinit_core.export.wiring import Wiring
 
 PAST, NEW = "past_sequence_length", "sequence_length"
 ALL = f"{PAST} + {NEW}"
@@ -73,7 +73,7 @@ def _masks(graph: Graph, wiring: Wiring, shape: str, mask: str) -> dict[int | No
 
 def _angles(graph: Graph, wiring: Wiring, positions: str) -> tuple[str, str]:
     """Cosines and sines of every position's angles, computed in float32."""
-    frequencies = graph.constant("frequencies", wiring.frequencies)
+    frequencies = graph.constant("frequencies", wiring.frequencies.numpy())
     at = graph.op("Unsqueeze", graph.cast(positions, "float32"), graph.ints(2))
     angles = graph.op("Mul", at, frequencies)
     made = []

@@ -75,7 +75,7 @@ class Source:
                 while left and seen < _REOPEN_BYTES:
                     spec = left.pop()
                     tensor = stored.read(self.stored[spec.name])
-                    if dtype != "float32" and str(tensor.dtype) != f"torch.{dtype}":
+                    if torch.finfo(tensor.dtype).max > torch.finfo(DTYPES[dtype]).max:
                         _refuse_overflow(spec.name, tensor, DTYPES[dtype])
                     seen += tensor.nbytes
                     yield spec, tensor
@@ -120,7 +120,7 @@ def _match(blueprint: Blueprint, tensors: StoredTensors) -> dict[str, str]:
             )
         if not spec.tied_to:
             stored[spec.name] = names[0]
-        elif not torch.equal(tensors.read(names[0]), tensors.read(stored[spec.tied_to])):
+        elif not _same(tensors, names[0], stored[spec.tied_to]):
             raise IncompatibleError(
                 f"differs from {spec.tied_to}, and the config ties them", where=names[0]
             )
@@ -128,6 +128,12 @@ def _match(blueprint: Blueprint, tensors: StoredTensors) -> dict[str, str]:
         if not _BUFFER.search(name):
             raise IncompatibleError(f"is no tensor of this {blueprint.family} config", where=name)
     return stored
+
+
+def _same(tensors: StoredTensors, one: str, other: str) -> bool:
+    if tensors.header(one) != tensors.header(other):
+        return False
+    return torch.equal(tensors.read(one), tensors.read(other))
 
 
 def _dtype(name: str, tensors: StoredTensors) -> str | None:

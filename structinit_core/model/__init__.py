@@ -4,15 +4,14 @@ from structinit_core.model.default import default_tensors
 from structinit_core.model.effective import effective_config
 from structinit_core.model.load import check_config, load_model
 from structinit_core.model.loss import forward_loss, token_losses
-from structinit_core.model.wiring import Wiring, read_wiring
+from structinit_core.model.rotary import rotary_frequencies
 
 __all__ = [
-    "Wiring",
     "check_config",
     "default_tensors",
     "effective_config",
     "forward_loss",
     "load_model",
-    "read_wiring",
+    "rotary_frequencies",
     "token_losses",
 ]

@@ -175,9 +175,7 @@ def _write_onnx(
     record: Recorder,
     hashes: dict[Path, str],
 ) -> None:
-    # onnx and transformers take seconds to import: other exports do not pay them.
     from structinit_core.export.onnx_export import export_onnx
-    from structinit_core.export.verify import verify_onnx
 
     export_onnx(source, work, dtype, record, past=job.past, opset=job.opset, hashes=hashes)
     checks = [
@@ -186,6 +184,9 @@ def _write_onnx(
         Check(name="opset", value=job.opset),
     ]
     if job.verify:
+        # transformers takes seconds to import: an export that is not verified does not pay them.
+        from structinit_core.export.verify import verify_onnx
+
         checks += [
             Check(
                 name=f"logits_off.{found.name}",
