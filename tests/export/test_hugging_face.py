@@ -159,3 +159,17 @@ def test_mixed_dtypes_take_the_one_that_is_asked_for(save, tmp_path: Path) -> No
     damage(model, lambda t: t.update({NORM: t[NORM].double()}))
     out = export(model, tmp_path / "out", dtype="float32")
     assert {tensor.dtype for _, tensor in read_tensors(out)} == {torch.float32}
+
+
+def test_float64_is_narrowed_only_where_it_fits(save, tmp_path: Path) -> None:
+    model = save("gpt2")
+    damage(model, lambda t: t.update({NORM: torch.full((32,), 1e300, dtype=torch.float64)}))
+    with pytest.raises(NumericalError, match=NORM):
+        export(model, tmp_path / "out", dtype="float32")
+
+
+def test_a_tied_head_of_another_dtype_is_another_head(save, tmp_path: Path) -> None:
+    model = save("gpt2")
+    damage(model, lambda t: t.update({"lm_head.weight": t["transformer.wte.weight"].half()}))
+    with pytest.raises(IncompatibleError, match=r"lm_head\.weight: differs"):
+        export(model, tmp_path / "out")
