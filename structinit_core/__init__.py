@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+    from structinit_core.recipes.exporting import (
+        ExportFormat,
+        ExportJob,
+        export_checkpoint,
+        plan_export,
+    )
     from structinit_core.recipes.merging import merge_counts
     from structinit_core.recipes.solve_plan import Plan
 
@@ -32,6 +38,8 @@ _HOMES = {
     "ClosedFormJob": "recipes.compiling",
     "CountSource": "recipes.counting",
     "DiagnoseJob": "recipes.diagnosing",
+    "ExportFormat": "recipes.exporting",
+    "ExportJob": "recipes.exporting",
     "KneserNey": "cooc",
     "Plan": "recipes.solve_plan",
     "Progress": "progress",
@@ -44,11 +52,13 @@ _HOMES = {
     "count_corpus": "recipes.counting",
     "count_on_cluster": "recipes.cluster",
     "diagnose_checkpoint": "recipes.diagnosing",
+    "export_checkpoint": "recipes.exporting",
     "make_blueprint": "blueprint",
     "merge_counts": "recipes.merging",
     "open_counts": "cooc",
     "parse_arms": "race",
     "plan": "recipes.compiling",
+    "plan_export": "recipes.exporting",
     "race_starts": "race",
     "read_config": "blueprint",
     "read_tensors": "checkpoint",
@@ -60,6 +70,8 @@ __all__ = [
     "ClosedFormJob",
     "CountSource",
     "DiagnoseJob",
+    "ExportFormat",
+    "ExportJob",
     "KneserNey",
     "Plan",
     "Progress",
@@ -72,11 +84,13 @@ __all__ = [
     "count_corpus",
     "count_on_cluster",
     "diagnose_checkpoint",
+    "export_checkpoint",
     "make_blueprint",
     "merge_counts",
     "open_counts",
     "parse_arms",
     "plan",
+    "plan_export",
     "race_starts",
     "read_config",
     "read_tensors",

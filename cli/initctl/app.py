@@ -13,6 +13,7 @@ import typer
 from initctl.commands.closed_form import closed_form
 from initctl.commands.cooc import cooc
 from initctl.commands.diagnose import diagnose
+from initctl.commands.export import export
 from initctl.commands.race import race
 from structinit_core import __version__
 from structinit_core.errors import NO_SPACE, StructinitError
@@ -33,6 +34,7 @@ app.command("cooc")(cooc)
 app.command("closed-form")(closed_form)
 app.command("diagnose")(diagnose)
 app.command("race")(race)
+app.command("export")(export)
 
 
 _INTERRUPTED = (129, 130, 143)

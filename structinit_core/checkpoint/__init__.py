@@ -1,13 +1,22 @@
 """Checkpoints on disk: streaming writer, lazy reader, Hugging Face directory."""
 
-from structinit_core.checkpoint.directory import write_directory
-from structinit_core.checkpoint.reader import read_tensors, shard_files
-from structinit_core.checkpoint.writer import DEFAULT_SHARD_BYTES, write_checkpoint
+from structinit_core.checkpoint.directory import (
+    CHECKPOINT_KIND,
+    CHECKPOINT_VERSION,
+    write_directory,
+)
+from structinit_core.checkpoint.reader import StoredTensors, open_tensors, read_tensors, shard_files
+from structinit_core.checkpoint.writer import DEFAULT_SHARD_BYTES, write_checkpoint, write_tensor
 
 __all__ = [
+    "CHECKPOINT_KIND",
+    "CHECKPOINT_VERSION",
     "DEFAULT_SHARD_BYTES",
+    "StoredTensors",
+    "open_tensors",
     "read_tensors",
     "shard_files",
     "write_checkpoint",
     "write_directory",
+    "write_tensor",
 ]

@@ -9,6 +9,10 @@ from structinit_core.artifact import pretty_json
 from structinit_core.blueprint import Blueprint
 from structinit_core.corpus import Frame, write_tokenizer
 
+CHECKPOINT_KIND = "checkpoint"
+CHECKPOINT_VERSION = 1
+"""Of the artifact that a published checkpoint is."""
+
 
 def write_directory(
     directory: Path, blueprint: Blueprint, tokenizer_json: str, frame: Frame | None

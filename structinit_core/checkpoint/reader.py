@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
@@ -21,6 +22,17 @@ _MAX_INDEX_BYTES = 1 << 28
 def read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     """``(name, tensor)`` of a checkpoint in name order; one tensor in memory at a time.
 
+    ``path`` and errors as in :func:`open_tensors`.
+    """
+    with open_tensors(path) as stored:
+        for name in stored.names:
+            yield name, stored.read(name)
+
+
+@contextmanager
+def open_tensors(path: Path) -> Iterator[StoredTensors]:
+    """An open checkpoint, to be read in any order; its files are closed at the end.
+
     ``path`` is a ``.safetensors`` file, or a directory with ``model.safetensors`` or an
     index of shards. The safetensors library checks headers, offsets and sizes.
 
@@ -31,13 +43,33 @@ def read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     """
     with ExitStack() as stack:
         handles = {file: stack.enter_context(_open(file)) for file in shard_files(path)}
-        where = _homes(path, handles)
-        for name in sorted(where):
-            file = where[name]
-            try:
-                yield name, handles[file].get_tensor(name)
-            except Exception as error:  # torch and safetensors fault in many ways
-                raise InputError(f"{name} cannot be read ({error})", where=str(file)) from error
+        yield StoredTensors(handles, _homes(path, handles))
+
+
+class StoredTensors:
+    """The tensors of an open checkpoint: shapes and dtypes from the headers, values on demand."""
+
+    def __init__(self, handles: dict[Path, Any], where: dict[str, Path]) -> None:
+        self._handles, self._where = handles, where
+        self.names = sorted(where)
+
+    def header(self, name: str) -> tuple[str, tuple[int, ...]]:
+        """Dtype as safetensors writes it (``BF16``) and shape; no value is read."""
+        part = self._handles[self._where[name]].get_slice(name)
+        return str(part.get_dtype()), tuple(part.get_shape())
+
+    def read(self, name: str) -> Tensor:
+        """One tensor.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        file = self._where[name]
+        try:
+            tensor: Tensor = self._handles[file].get_tensor(name)
+        except Exception as error:  # torch and safetensors fault in many ways
+            raise InputError(f"{name} cannot be read ({error})", where=str(file)) from error
+        return tensor
 
 
 def shard_files(path: Path) -> list[Path]:

@@ -101,6 +101,14 @@ def safetensors_header(specs: Iterable[TensorSpec], dtype: torch.dtype) -> bytes
     return len(text).to_bytes(8, "little") + text
 
 
+def write_tensor(out: DirectWriter, tensor: Tensor, dtype: torch.dtype) -> None:
+    """Append a tensor's values in ``dtype``, row by row, little-endian; 16 MiB of memory."""
+    numbers = tensor.detach().contiguous().view(-1)
+    for start in range(0, len(numbers), _PIECE):
+        piece = numbers[start : start + _PIECE].to("cpu", dtype)
+        out.write(piece.view(torch.uint8).numpy().data)
+
+
 def _write_shard(
     out: DirectWriter,
     specs: list[TensorSpec],
@@ -115,8 +123,5 @@ def _write_shard(
             raise ValueError(f"{spec.name}: was planned and did not come")
         if came != spec or tuple(tensor.shape) != spec.shape:
             raise ValueError(f"{came.name}: not the tensor planned here ({spec.name})")
-        numbers = tensor.detach().contiguous().view(-1)
-        for start in range(0, len(numbers), _PIECE):
-            piece = numbers[start : start + _PIECE].to("cpu", dtype)
-            out.write(piece.view(torch.uint8).numpy().data)
+        write_tensor(out, tensor, dtype)
         progress.advance()

@@ -4,6 +4,7 @@ from structinit_core.model.default import default_tensors
 from structinit_core.model.effective import effective_config
 from structinit_core.model.load import check_config, load_model
 from structinit_core.model.loss import forward_loss, token_losses
+from structinit_core.model.rotary import rotary_frequencies
 
 __all__ = [
     "check_config",
@@ -11,5 +12,6 @@ __all__ = [
     "effective_config",
     "forward_loss",
     "load_model",
+    "rotary_frequencies",
     "token_losses",
 ]

@@ -19,7 +19,13 @@ from structinit_core.artifact import (
     staged,
 )
 from structinit_core.blueprint import Blueprint, make_blueprint, read_config
-from structinit_core.checkpoint import DEFAULT_SHARD_BYTES, write_checkpoint, write_directory
+from structinit_core.checkpoint import (
+    CHECKPOINT_KIND,
+    CHECKPOINT_VERSION,
+    DEFAULT_SHARD_BYTES,
+    write_checkpoint,
+    write_directory,
+)
 from structinit_core.cooc import Counts, KneserNey, open_counts
 from structinit_core.corpus import cut_windows, find_frame, load_tokenizer, spread, vocabulary_size
 from structinit_core.errors import IncompatibleError, LimitError, UsageError
@@ -36,8 +42,6 @@ from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.solve_plan import SOLVE_BYTES_PER_BIGRAM, Plan, plan_closed_form
 
-CHECKPOINT_KIND = "checkpoint"
-CHECKPOINT_VERSION = 1
 SCORING = "scoring the checkpoint"
 """The stage that proves the checkpoint; making it has ended by then."""
 _SCORED_TOKENS = 1 << 17

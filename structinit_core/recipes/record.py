@@ -13,7 +13,17 @@ from pathlib import Path
 from structinit_core.artifact import pretty_json
 from structinit_core.progress import Progress
 
-_LIBRARIES = ("structinit", "numpy", "scipy", "numba", "torch", "transformers", "tokenizers")
+_LIBRARIES = (
+    "structinit",
+    "numpy",
+    "scipy",
+    "numba",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "onnx",
+    "onnxruntime",
+)
 _STATUS = Path("/proc/self/status")
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "scipy", "numba", "torch", "transformers", "tokenizers", "pyarrow")
+HEAVY = ("numpy", "scipy", "numba", "torch", "transformers", "tokenizers", "pyarrow", "onnx")
 
 
 def complete(*words: str) -> tuple[list[str], set[str]]:
@@ -35,7 +35,7 @@ def complete(*words: str) -> tuple[list[str], set[str]]:
 @pytest.mark.parametrize(
     ("words", "offers"),
     [
-        (("",), {"cooc", "closed-form", "diagnose", "race"}),
+        (("",), {"cooc", "closed-form", "diagnose", "race", "export"}),
         (("c",), {"cooc", "closed-form"}),
         (("diag",), {"diagnose"}),
         (("diagnose", "--te"), {"--text", "--text-field"}),

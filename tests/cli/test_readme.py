@@ -15,7 +15,7 @@ from initctl.app import app
 from structinit_core import errors
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("cooc", "closed-form", "diagnose", "race")
+COMMANDS = ("cooc", "closed-form", "diagnose", "race", "export")
 SET_UP = (
     """\
 pip install . && initctl closed-form --config fixtures/configs/gpt2-d128-l4.json \\
@@ -50,7 +50,7 @@ def shown_commands() -> list[str]:
 @pytest.mark.parametrize("name", ["", *COMMANDS])
 def test_the_synopsis_has_the_options_of_the_help(initctl, name: str) -> None:
     help_text = initctl(*([name] if name else []), "--help").stdout.decode()
-    known = re.findall(rf"^\s+(?:-\w, )?({OPTION})", help_text, re.MULTILINE)
+    known = re.findall(rf"(?:^\s+(?:-\w, )?| / )({OPTION})", help_text, re.MULTILINE)
     written = re.findall(OPTION, synopsis()[name])
     assert sorted(written) == sorted(set(known) - {"--help"})
 

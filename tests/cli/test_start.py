@@ -9,8 +9,8 @@ import pytest
 
 import structinit_core
 
-HEAVY = ("numpy", "scipy", "numba", "torch", "transformers", "tokenizers")
-COMMANDS = ("cooc", "closed-form", "diagnose", "race")
+HEAVY = ("numpy", "scipy", "numba", "torch", "transformers", "tokenizers", "onnx")
+COMMANDS = ("cooc", "closed-form", "diagnose", "race", "export")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
