@@ -36,8 +36,9 @@ class Contexts:
 
         A run that begins a document is left out where something should stand before it.
         """
-        total = self.ends[-1] if len(self.ends) else 0.0
-        wanted = (generator.random() + np.arange(size)) / size * total
+        if len(self.keys) == 0:
+            return np.zeros((0, length), np.int64)
+        wanted = (generator.random() + np.arange(size)) / size * self.ends[-1]
         found = self.keys[self._at(wanted, 0, len(self.keys))]
         mask = (np.uint64(1) << self.bits) - np.uint64(1)
         tokens = [found >> self.bits * np.uint64(2), found >> self.bits & mask, found & mask]
