@@ -19,8 +19,8 @@ from structinit_core.linalg import generator
 from structinit_core.progress import Progress
 
 OFFSET_STEPS = 240
-DRAWN_CONTEXTS = 4096
-"""Contexts whose predictions a step sees; what followed them is exact, from the tables."""
+_DRAWN_CONTEXTS = 4096
+"""Contexts whose predictions a step sees, two a token if those are fewer."""
 _RATE = 0.1
 """Step length in units of each parameter's rms at the start."""
 _BIGRAM_SHARE = 0.5
@@ -118,7 +118,7 @@ def fit_offsets(
     is counted twice, whatever the others predict. Per-coordinate adaptive steps as in
     :func:`~structinit_core.initializers.closed_form.refit.refit`: first-order on counts; no
     text and no network takes part. ``lags``: one for each head, of rank ``head_rank``. Cost:
-    3·n·V·r multiply-adds a step for n = 4,096 contexts; memory a block of logits, 24 bytes an
+    3·n·V·r multiply-adds a step for n ≤ 4,096 contexts; memory a block of logits, 24 bytes an
     entry of the tables, 40 a trigram. Deterministic for a seed, device and thread count.
     Source: ours; the tables are those of the closed-form prototype, section 3, and the model
     a log-bilinear one (Mnih & Hinton 2007) with shared low-rank maps.
@@ -138,8 +138,9 @@ def fit_offsets(
     rates += [_RATE * s for s in (*scales[4 : 4 + heads], *[codes] * heads)]
     means = [torch.zeros_like(p) for p in parameters]
     squares = [torch.zeros_like(p) for p in parameters]
+    size, length = min(_DRAWN_CONTEXTS, 2 * model.vocabulary), max(3, max(lags) + 1)
     for step in range(1, steps + 1):
-        ids = torch.from_numpy(contexts.draw(DRAWN_CONTEXTS, max(3, max(lags) + 1), draw))
+        ids = torch.from_numpy(contexts.draw(size, length, draw))
         gradients = offset_gradient(_model(parameters, lags), tables, ids.to(device))
         decay = min(1.0, step / _RAMP) * (1 - (step - 1) / steps)
         for at, slope in enumerate(gradients):
