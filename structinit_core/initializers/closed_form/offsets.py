@@ -138,9 +138,9 @@ def fit_offsets(
     rates += [_RATE * s for s in (*scales[4 : 4 + heads], *[codes] * heads)]
     means = [torch.zeros_like(p) for p in parameters]
     squares = [torch.zeros_like(p) for p in parameters]
-    size, length = min(_DRAWN_CONTEXTS, 2 * model.vocabulary), max(3, max(lags) + 1)
+    drawn, tokens = min(_DRAWN_CONTEXTS, 2 * model.vocabulary), max(3, max(lags) + 1)
     for step in range(1, steps + 1):
-        ids = torch.from_numpy(contexts.draw(size, length, draw))
+        ids = torch.from_numpy(contexts.draw(drawn, tokens, draw))
         gradients = offset_gradient(_model(parameters, lags), tables, ids.to(device))
         decay = min(1.0, step / _RAMP) * (1 - (step - 1) / steps)
         for at, slope in enumerate(gradients):
