@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file
 
 from structinit_core.diagnose import Report
-from structinit_core.errors import UsageError
+from structinit_core.errors import LimitError, UsageError
 from structinit_core.initializers.closed_form import STAGES, chosen_stages
 from structinit_core.initializers.closed_form import compile as compile_module
 from structinit_core.recipes.compiling import ClosedFormJob, closed_form
@@ -106,14 +106,16 @@ def test_a_model_without_room_gets_the_bigram(
     assert read_report(tmp_path / "out").value("law.offline_minus_model") < 1e-3
 
 
-def test_offsets_beyond_the_memory_are_left_out(
+def test_memory_bounds_the_offsets_and_never_changes_the_bytes(
     job: ClosedFormJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from structinit_core.initializers.closed_form import stages
 
     monkeypatch.setattr(stages, "_BYTES_PER_TRIGRAM", 1 << 40)
-    closed_form(job, tmp_path / "out")
-    assert "MiB" in reason(tmp_path / "out")
+    with pytest.raises(LimitError, match="offsets need about") as refusal:
+        closed_form(job, tmp_path / "out")
+    assert "--without offsets" in str(refusal.value.hint)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

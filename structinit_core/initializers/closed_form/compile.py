@@ -15,6 +15,7 @@ from torch import Tensor
 from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
 from structinit_core.cooc import KneserNey
 from structinit_core.corpus import TokenStream, spread
+from structinit_core.errors import LimitError
 from structinit_core.initializers.closed_form.bigram import StageResult, compile_bigram
 from structinit_core.initializers.closed_form.codes import LogBilinear, loss, scored_pairs
 from structinit_core.initializers.closed_form.layout import (
@@ -31,6 +32,7 @@ from structinit_core.initializers.closed_form.stages import (
     OFFSETS,
     STAGES,
     head_lags,
+    offsets_bytes,
     offsets_obstacle,
 )
 from structinit_core.initializers.closed_form.tied import place_tied, tied_reads
@@ -115,36 +117,42 @@ def compile_ngram(
     The bigram (module ``bigram``) comes first. The offsets are fitted from there (module
     ``offsets``), written into the first layer's heads, and kept if the loss on the held-out
     ``windows`` falls with attention and norms as the network will have them. What a model has
-    no place for is left out with the reason; so is what needs more than ``spare_bytes``.
+    no place for is left out with the reason. ``spare_bytes`` bounds what the offsets take
+    beyond the bigram.
 
     Raises:
+        LimitError: they would take more.
         IncompatibleError: a model this method cannot compile yet.
         NumericalError: NaN or infinity in a factorisation or fit.
     """
     refuse_unsupported(blueprint)
-    held_out, left_out = model.counts.held_out, {}
+    reason = None
+    if OFFSETS in stages:
+        reason = offsets_obstacle(blueprint, model.counts)
+        if reason is None and len(windows) == 0:
+            reason = "there is no held-out text to judge them"
+    tried = OFFSETS in stages and reason is None
+    if tried and (needed := offsets_bytes(blueprint, model.counts)) > spare_bytes:
+        raise LimitError(
+            f"the offsets need about {needed >> 20} MiB beside the bigram's solve",
+            hint="raise --memory, or compile --without offsets",
+        )
     bigram = compile_bigram(model, windows, blueprint, seed=seed, device=device, progress=progress)
     results, best = bigram.stages, min(stage.loss for stage in bigram.stages)
     progress.stage("norm accounting")
     write = place_tied if blueprint.tied else place
     stream = write(bigram.codes.to(_CPU), blueprint, seed)
-    if OFFSETS in stages:
-        reason = offsets_obstacle(blueprint, model.counts, spare_bytes)
-        if reason is None and len(windows) == 0:
-            reason = "there is no held-out text to judge them"
-        if reason is not None:
-            left_out[OFFSETS] = reason
-        else:
-            began = time.perf_counter()
-            candidate = place_offsets(
-                bigram.codes, model, windows, blueprint, seed=seed, progress=progress
-            )
-            after = predicted_loss(candidate.predictor.to(device), held_out, windows)
-            accepted = after < best
-            if accepted:
-                stream = candidate
-            spent = time.perf_counter() - began
-            results.append(StageResult(OFFSETS, after, best - after, accepted, spent))
+    if tried:
+        began = time.perf_counter()
+        candidate = place_offsets(
+            bigram.codes, model, windows, blueprint, seed=seed, progress=progress
+        )
+        after = predicted_loss(candidate.predictor.to(device), model.counts.held_out, windows)
+        spent = time.perf_counter() - began
+        results.append(StageResult(OFFSETS, after, best - after, after < best, spent))
+        if after < best:
+            stream = candidate
+    left_out = {OFFSETS: reason} if reason is not None else {}
     return CompiledNgram(
         stream, results, bigram.spectrum.facts(), bigram.samples, bigram.spectrum.values, left_out
     )

@@ -55,7 +55,7 @@ def offsets_bytes(blueprint: Blueprint, counts: Counts) -> int:
     )
 
 
-def offsets_obstacle(blueprint: Blueprint, counts: Counts, spare_bytes: int) -> str | None:
+def offsets_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
     """Why the offsets cannot be compiled into this model from these counts, or ``None``."""
     if blueprint.tied:
         return "the head is tied"
@@ -70,6 +70,4 @@ def offsets_obstacle(blueprint: Blueprint, counts: Counts, spare_bytes: int) -> 
         return f"the vocabulary is above {EXACT_VOCABULARY}"
     if not head_lags(blueprint, counts) or len(counts.trigram_keys) == 0:
         return "the counts hold no second offset"
-    if (needed := offsets_bytes(blueprint, counts)) > spare_bytes:
-        return f"they need {needed >> 20} MiB beside the solve"
     return None
