@@ -30,9 +30,10 @@ from structinit_core.cooc import Counts, KneserNey, open_counts
 from structinit_core.corpus import cut_windows, find_frame, load_tokenizer, spread, vocabulary_size
 from structinit_core.errors import IncompatibleError, LimitError, UsageError
 from structinit_core.initializers.closed_form import (
-    compile_bigram,
+    STAGES,
+    chosen_stages,
+    compile_ngram,
     refuse_unsupported,
-    scored_pairs,
 )
 from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
@@ -50,7 +51,10 @@ _SCORING_FLOATS = 3 * 10**12
 
 @dataclass(frozen=True)
 class ClosedFormJob:
-    """One compilation: a config, and either text to count or a counts artifact."""
+    """One compilation: a config, and either text to count or a counts artifact.
+
+    ``stages``: those to try, of bigram and offsets; the first is in every compilation.
+    """
 
     config: Path
     source: CountSource | None = None
@@ -59,8 +63,10 @@ class ClosedFormJob:
     device: str = "cpu"
     memory_bytes: int = DEFAULT_MEMORY
     shard_bytes: int = DEFAULT_SHARD_BYTES
+    stages: tuple[str, ...] = STAGES
 
     def __post_init__(self) -> None:
+        chosen_stages(self.stages)
         if (self.source is None) == (self.counts is None):
             raise UsageError("give either text with a tokenizer, or counts")
 
@@ -76,6 +82,7 @@ class ClosedFormJob:
             "method": "ngram",
             "seed": self.seed,
             "shard_bytes": self.shard_bytes,
+            "stages": list(chosen_stages(self.stages)),
         }
         if self.source is not None:
             inputs += self.source.inputs()
@@ -172,17 +179,19 @@ def compile_counts(
             "the counts are those of an empty shard",
             hint="merge them with the other shards: initctl cooc --merge",
         )
-    _check_sizes(forecast, counts, job.memory_bytes, progress)
+    solve_bytes = _check_sizes(forecast, counts, job.memory_bytes, progress)
     progress.stage("smoothing")
     model = KneserNey(counts)
     windows = cut_windows(counts.held_out_spans, blueprint.context)
     windows = spread(windows, _scored_tokens(blueprint))
     if len(windows) == 0:
         progress.warn("no held-out text: the count table judges the stages, no loss is reported")
-    compiled = compile_bigram(
+    compiled = compile_ngram(
         model,
-        scored_pairs(counts.held_out, windows, counts.vocabulary),
+        windows,
         blueprint,
+        stages=job.stages,
+        spare_bytes=job.memory_bytes - solve_bytes,
         seed=job.seed,
         device=device,
         progress=progress,
@@ -228,15 +237,17 @@ def refuse_vocabulary(tokens: int, blueprint: Blueprint) -> None:
         )
 
 
-def _check_sizes(forecast: Plan, counts: Counts, memory_bytes: int, progress: Progress) -> None:
+def _check_sizes(forecast: Plan, counts: Counts, memory_bytes: int, progress: Progress) -> int:
+    """Bytes that compiling the bigram takes, which the memory allows."""
     rows, have = forecast.vocabulary, counts.vocabulary
     if rows - have > rows // 10:
         progress.warn(f"{rows - have} of {rows} vocabulary rows have no token and are padding")
     guessed = forecast.counting.estimated_tokens if forecast.counting else 0
-    bigrams = counts.offsets[0].nnz
+    bigrams = int(counts.offsets[0].nnz)
     solve = forecast.solve_bytes + SOLVE_BYTES_PER_BIGRAM * (bigrams - min(rows**2, guessed))
     if solve > memory_bytes:
         raise _too_large(solve, memory_bytes)
+    return solve
 
 
 def _too_large(needed: int, allowed: int) -> LimitError:

@@ -13,7 +13,7 @@ from structinit_core.cooc import Counts, KneserNey, ReferenceLosses, reference_l
 from structinit_core.corpus import TokenStream, cut_windows
 from structinit_core.diagnose import Check, Report, Series, loss_checks
 from structinit_core.errors import NumericalError
-from structinit_core.initializers.closed_form import CompiledBigram, loss, scored_pairs
+from structinit_core.initializers.closed_form import CompiledNgram
 from structinit_core.linalg import Device, generator
 from structinit_core.model import forward_loss, load_model
 from structinit_core.progress import Progress
@@ -21,7 +21,6 @@ from structinit_core.progress import Progress
 LAW_TOLERANCE = 1e-3
 """Nats by which the written network may differ from the predictor it was compiled from."""
 _PROBE_TOKENS = 2048
-_TIED_NOTE = ("a tied head leaves about half the rank of an untied one, and a higher loss",)
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Scores:
 
 def score(
     directory: Path,
-    compiled: CompiledBigram,
+    compiled: CompiledNgram,
     blueprint: Blueprint,
     model: KneserNey,
     windows: NDArray[np.int64],
@@ -57,8 +56,7 @@ def score(
     if references is None:
         stream = _probe(model, blueprint.context)
         windows = cut_windows(np.array([[0, len(stream.ids)]]), blueprint.context)
-    pairs = scored_pairs(stream, windows, model.vocabulary)
-    offline = loss(compiled.stream.predictor.to(device), pairs)
+    offline = compiled.offline_loss(stream, windows, device)
     network = load_model(directory, device)
     forward = forward_loss(network, blueprint.vocabulary, stream, windows, progress)
     if not abs(forward - offline) <= LAW_TOLERANCE:
@@ -80,7 +78,7 @@ def pruning_note(counts: Counts) -> list[str]:
 
 
 def compile_report(
-    compiled: CompiledBigram, blueprint: Blueprint, counts: Counts, scores: Scores
+    compiled: CompiledNgram, blueprint: Blueprint, counts: Counts, scores: Scores
 ) -> Report:
     """``report.json`` of a compilation."""
     checks: list[Check] = []
@@ -106,6 +104,10 @@ def compile_report(
         )
         for stage in compiled.stages
     ]
+    checks += [
+        Check(name=f"worth.{stage.name}", value=stage.worth, unit="nats")
+        for stage in compiled.stages[1:]
+    ]
     checks += [Check(name=f"svd.{name}", value=value) for name, value in compiled.facts.items()]
     checks += [
         Check(name=f"sample.{name}", value=value, unit="nats" if name.endswith("_nats") else "")
@@ -121,7 +123,7 @@ def compile_report(
     checks += [Check(name=name, value=value) for name, value in sizes.items()]
     judge = "held-out slice" if scores.references else "count table, for want of held-out text"
     return Report(
-        subject="closed-form ngram (bigram)",
+        subject=f"closed-form ngram ({' + '.join(_parts(compiled))})",
         checks=tuple(checks),
         notes=(
             f"stages are judged on the {judge}; one with the verdict ok was kept",
@@ -129,6 +131,7 @@ def compile_report(
             "quote the loss on a text of its own (diagnose --text)",
             "the table refit is iterative first-order optimisation on counts, not on text",
             *pruning_note(counts),
+            *(f"{name} left out: {reason}" for name, reason in compiled.left_out.items()),
             *(
                 [
                     "the refit takes the counted followers of every row exactly and estimates "
@@ -145,6 +148,13 @@ def compile_report(
         ),
         series=(Series(name="svd.singular_values", values=compiled.spectrum),),
     )
+
+
+def _parts(compiled: CompiledNgram) -> list[str]:
+    """What stands in the network."""
+    heads = compiled.stream.heads
+    lags = sorted(set(heads.lags)) if heads else []
+    return ["bigram", *(f"lag {lag}" for lag in lags)]
 
 
 def _probe(model: KneserNey, context: int) -> TokenStream:

@@ -46,6 +46,12 @@ def closed_form(
     holdout: o.Holdout = 0.02,
     documents: o.Border = o.Documents.BLANK,
     text_field: o.TextField = None,
+    stages: Annotated[
+        str, typer.Option(metavar="NAMES", help="Stages to try, by commas: bigram, offsets.")
+    ] = "bigram,offsets",
+    without: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Stages to leave out, by commas.")
+    ] = None,
     seed: o.Seed = 0,
     device: o.Device = "auto",
     memory: o.Memory = "4G",  # type: ignore[assignment]
@@ -65,6 +71,7 @@ def closed_form(
     from structinit_core.corpus import Border
     from structinit_core.diagnose import Report
     from structinit_core.errors import UsageError
+    from structinit_core.initializers.closed_form import chosen_stages
     from structinit_core.recipes.compiling import ClosedFormJob
     from structinit_core.recipes.compiling import closed_form as compile_into
     from structinit_core.recipes.compiling import plan as forecast
@@ -73,6 +80,7 @@ def closed_form(
     ignored = o.given(context, *_OF_TEXT) if counts is not None else []
     if ignored:
         raise UsageError(f"{ignored[0]} is of counting, and --counts are counted already")
+    chosen = chosen_stages(stages.split(","), without.split(",") if without else [])
     progress = TerminalProgress(quiet)
     with text_paths([*(corpus or []), *(more or [])]) as paths:
         source = None
@@ -87,7 +95,7 @@ def closed_form(
                 text_field=text_field,
                 seed=seed,
             )
-        job = ClosedFormJob(config, source, counts, seed, device, memory, max_shard_size)
+        job = ClosedFormJob(config, source, counts, seed, device, memory, max_shard_size, chosen)
         if plan:
             print_json(forecast(job).model_dump(mode="json"))
             return

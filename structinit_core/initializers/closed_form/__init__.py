@@ -1,21 +1,24 @@
 """``closed-form``: a language model by counting and solving."""
 
+from structinit_core.initializers.closed_form.bigram import StageResult
 from structinit_core.initializers.closed_form.codes import LogBilinear, Pairs, loss, scored_pairs
 from structinit_core.initializers.closed_form.compile import (
-    CompiledBigram,
-    StageResult,
-    compile_bigram,
+    CompiledNgram,
+    compile_ngram,
     refuse_unsupported,
 )
 from structinit_core.initializers.closed_form.layout import divide
 from structinit_core.initializers.closed_form.solver import refit_multiply_adds
+from structinit_core.initializers.closed_form.stages import STAGES, chosen_stages
 
 __all__ = [
-    "CompiledBigram",
+    "STAGES",
+    "CompiledNgram",
     "LogBilinear",
     "Pairs",
     "StageResult",
-    "compile_bigram",
+    "chosen_stages",
+    "compile_ngram",
     "divide",
     "loss",
     "refit_multiply_adds",

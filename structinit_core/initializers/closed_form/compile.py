@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
 from structinit_core.cooc import KneserNey
-from structinit_core.initializers.closed_form.codes import LogBilinear, Pairs, factorise, loss
-from structinit_core.initializers.closed_form.layout import Stream, divide, place
+from structinit_core.corpus import TokenStream, spread
+from structinit_core.errors import LimitError
+from structinit_core.initializers.closed_form.bigram import StageResult, compile_bigram
+from structinit_core.initializers.closed_form.codes import LogBilinear, loss, scored_pairs
+from structinit_core.initializers.closed_form.layout import (
+    FILLER_DIMENSIONS,
+    Stream,
+    divide,
+    place,
+)
 from structinit_core.initializers.closed_form.lift import lift_tensors, refuse_narrow
-from structinit_core.initializers.closed_form.recalibrate import fit_gain, scaled
-from structinit_core.initializers.closed_form.refit import REFIT_STEPS
-from structinit_core.initializers.closed_form.solver import TableSolver
+from structinit_core.initializers.closed_form.offsets import OFFSET_STEPS, fit_offsets
+from structinit_core.initializers.closed_form.predictor import OffsetPredictor
+from structinit_core.initializers.closed_form.recalibrate import scaled
+from structinit_core.initializers.closed_form.stages import (
+    OFFSETS,
+    STAGES,
+    head_lags,
+    offsets_bytes,
+    offsets_obstacle,
+)
 from structinit_core.initializers.closed_form.tied import place_tied, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
 from structinit_core.progress import Progress
 
+_GAIN_TOKENS = 1 << 14
+_CPU = torch.device("cpu")
 
-@dataclass(frozen=True)
-class StageResult:
-    """One stage: the loss in nats that judged it, and whether it was kept."""
-
-    name: str
-    loss: float
-    accepted: bool
-    seconds: float
+Windows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class CompiledBigram:
+class CompiledNgram:
     """The placed codes with what each stage was worth and facts of the solve.
 
     samples: what was drawn in place of the whole table and its error, empty where nothing
-    was. spectrum: the singular values of the log-ratio that were kept, descending.
+    was. spectrum: the singular values of the log-ratio that were kept, descending. left_out:
+    stages that were asked for and not tried, with the reason.
     """
 
     stream: Stream
@@ -45,6 +59,11 @@ class CompiledBigram:
     facts: dict[str, float]
     samples: dict[str, float]
     spectrum: tuple[float, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def offline_loss(self, stream: TokenStream, windows: Windows, device: torch.device) -> float:
+        """Loss in nats of what the model was compiled from, without running it."""
+        return predicted_loss(self.stream.predictor.to(device), stream, windows)
 
     def tensors(self, blueprint: Blueprint, seed: int) -> Iterator[tuple[TensorSpec, Tensor]]:
         """Every stored tensor of the model in blueprint order."""
@@ -57,6 +76,8 @@ class CompiledBigram:
         compiled: Compiled = {(*at, None): part for at, part in carried.items() if part is not None}
         if self.stream.lift is not None:
             compiled |= lift_tensors(self.stream.lift, blueprint, seed)
+        if self.stream.heads is not None:
+            compiled |= self.stream.heads.tensors(blueprint, seed)
         return compiled_stream(blueprint, compiled, seed)
 
 
@@ -71,62 +92,95 @@ def refuse_unsupported(blueprint: Blueprint) -> None:
         refuse_narrow(blueprint, tied_reads(blueprint))
 
 
-def compile_bigram(
+def predicted_loss(
+    predictor: LogBilinear | OffsetPredictor, stream: TokenStream, windows: Windows
+) -> float:
+    """Loss in nats of a predictor on the scored tokens of the windows."""
+    if isinstance(predictor, OffsetPredictor):
+        return predictor.loss(stream, windows)
+    return loss(predictor, scored_pairs(stream, windows, len(predictor.bias)))
+
+
+def compile_ngram(
     model: KneserNey,
-    held_out: Pairs,
+    windows: Windows,
     blueprint: Blueprint,
     *,
+    stages: Sequence[str] = STAGES,
+    spare_bytes: int,
     seed: int,
     device: torch.device,
     progress: Progress,
-) -> CompiledBigram:
-    """The KN bigram compiled for ``blueprint``: log-ratio SVD, table refit, norm accounting.
+) -> CompiledNgram:
+    """``model`` compiled for ``blueprint``: the KN bigram, then heads that read older tokens.
 
-    Stages after the first are kept only if the held-out pairs' loss falls; without held-out
-    text the loss on the count table judges and the gain stays 1. Above 16,384 tokens the
-    table is sampled. Cost: dominated by the refit, 32 steps of 3·V·n·r multiply-adds for n
-    columns, all or 2,048 of them. Source: ours (closed-form note 3.1-3.3, prototype sections
-    1-2).
+    The bigram (module ``bigram``) comes first. The offsets are fitted from there (module
+    ``offsets``), written into the first layer's heads, and kept if the loss on the held-out
+    ``windows`` falls with attention and norms as the network will have them. What a model has
+    no place for is left out with the reason. ``spare_bytes`` bounds what the offsets take
+    beyond the bigram.
 
     Raises:
+        LimitError: they would take more.
         IncompatibleError: a model this method cannot compile yet.
         NumericalError: NaN or infinity in a factorisation or fit.
     """
     refuse_unsupported(blueprint)
-    rank = min(divide(blueprint).prediction, model.vocabulary - 1)
-    stages: list[StageResult] = []
-    progress.stage("log-ratio SVD")
-    began = time.perf_counter()
-    codes, spectrum = factorise(model, rank, seed, device)
-    table = TableSolver(model, seed, device)
-    codes = codes.to(device)
-
-    def judge(candidate: LogBilinear) -> float:
-        return loss(candidate, held_out) if held_out.total else table.loss(candidate)
-
-    best = judge(codes)
-    stages.append(StageResult("svd", best, True, time.perf_counter() - began))
-
-    def attempt(name: str, change: Callable[[LogBilinear], LogBilinear]) -> None:
-        nonlocal codes, best
-        began = time.perf_counter()
-        candidate = change(codes)
-        after = judge(candidate)
-        accepted = after < best
-        if accepted:
-            codes, best = candidate, after
-        stages.append(StageResult(name, after, accepted, time.perf_counter() - began))
-
-    def rescale(codes: LogBilinear) -> LogBilinear:
-        return scaled(codes, fit_gain(codes, held_out))
-
-    progress.stage("refit on the count table", REFIT_STEPS)
-    attempt("table_refit_first_order", lambda codes: table.refitted(codes, progress))
-    progress.stage("gain and bias")
-    if held_out.total:
-        attempt("gain", rescale)
-    attempt("bias", table.rebalanced)
+    reason = None
+    if OFFSETS in stages:
+        reason = offsets_obstacle(blueprint, model.counts)
+        if reason is None and len(windows) == 0:
+            reason = "there is no held-out text to judge them"
+    tried = OFFSETS in stages and reason is None
+    if tried and (needed := offsets_bytes(blueprint, model.counts)) > spare_bytes:
+        raise LimitError(
+            f"the offsets need about {needed >> 20} MiB beside the bigram's solve",
+            hint="raise --memory, or compile --without offsets",
+        )
+    bigram = compile_bigram(model, windows, blueprint, seed=seed, device=device, progress=progress)
+    results, best = bigram.stages, min(stage.loss for stage in bigram.stages)
     progress.stage("norm accounting")
     write = place_tied if blueprint.tied else place
-    stream = write(codes.to(torch.device("cpu")), blueprint, seed)
-    return CompiledBigram(stream, stages, spectrum.facts(), table.samples, spectrum.values)
+    stream = write(bigram.codes.to(_CPU), blueprint, seed)
+    if tried:
+        began = time.perf_counter()
+        candidate = place_offsets(
+            bigram.codes, model, windows, blueprint, seed=seed, progress=progress
+        )
+        after = predicted_loss(candidate.predictor.to(device), model.counts.held_out, windows)
+        spent = time.perf_counter() - began
+        results.append(StageResult(OFFSETS, after, best - after, after < best, spent))
+        if after < best:
+            stream = candidate
+    left_out = {OFFSETS: reason} if reason is not None else {}
+    return CompiledNgram(
+        stream, results, bigram.spectrum.facts(), bigram.samples, bigram.spectrum.values, left_out
+    )
+
+
+def place_offsets(
+    codes: LogBilinear,
+    model: KneserNey,
+    windows: Windows,
+    blueprint: Blueprint,
+    *,
+    seed: int,
+    progress: Progress,
+) -> Stream:
+    """The offsets fitted from the bigram's ``codes`` and placed, with a held-out gain."""
+    progress.stage("offsets on the count tables", OFFSET_STEPS)
+    fitted = fit_offsets(
+        codes,
+        model,
+        head_lags(blueprint, model.counts),
+        divide(blueprint).identity - FILLER_DIMENSIONS,
+        blueprint.head_width,
+        seed=seed,
+        progress=progress,
+    )
+    progress.stage("offset heads")
+    held_out, sample = model.counts.held_out, spread(windows, _GAIN_TOKENS)
+    predictor = cast("OffsetPredictor", place(fitted.to(_CPU), blueprint, seed).predictor)
+    gain = predictor.to(codes.left.device).gain(held_out, sample)
+    fitted = replace(fitted, codes=scaled(fitted.codes, gain))
+    return place(fitted.to(_CPU), blueprint, seed)

@@ -6,7 +6,7 @@ Closed-form prototype, section 2, "Writing it into the network"; note 3.3. Sourc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,14 +15,19 @@ from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Norm
 from structinit_core.errors import IncompatibleError
+from structinit_core.initializers.closed_form.attention import LagHeads, frequencies
 from structinit_core.initializers.closed_form.codes import LogBilinear, least_log_normalizer
 from structinit_core.initializers.closed_form.lift import LinearMap
+from structinit_core.initializers.closed_form.offsets import OffsetModel
+from structinit_core.initializers.closed_form.predictor import OffsetPredictor
 from structinit_core.linalg import basis_without_mean, generator, random_basis
 
 POSITION_ENERGY = 0.15
 """Squared length of a position over that of a token."""
 CARRIER_ENERGY = 0.1
 """Share of a token's squared length in the constant direction, where there is one."""
+FILLER_DIMENSIONS = 2
+"""Identity dimensions that stay random where the others hold what offset heads read."""
 _CLIP_QUANTILE = 0.9995
 _RADIUS = 1.5
 """Common row length over that quantile: room for the identity code in every row."""
@@ -47,8 +52,9 @@ class Stream:
 
     embed and head: float32 (V, d), head ``None`` where it is tied; position: float32
     (context, d), ``None`` where positions are rotary; final_bias: float32 (d,), ``None``
-    without one. lift: what the first feed-forward does to a tied embedding. predictor: the
-    codes as they stand in the stream, long rows clipped.
+    without one. lift: what the first feed-forward does to a tied embedding. heads: those
+    that read earlier tokens. predictor: the codes as they stand in the stream, long rows
+    clipped.
     """
 
     embed: Tensor
@@ -56,8 +62,9 @@ class Stream:
     head: Tensor | None
     final_bias: Tensor | None
     lift: LinearMap | None
-    predictor: LogBilinear
+    predictor: LogBilinear | OffsetPredictor
     clipped_rows: int
+    heads: LagHeads | None = None
 
 
 def divide(blueprint: Blueprint) -> Dimensions:
@@ -82,7 +89,7 @@ def divide(blueprint: Blueprint) -> Dimensions:
     return Dimensions(prediction, identity, positions)
 
 
-def place(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
+def place(codes: LogBilinear | OffsetModel, blueprint: Blueprint, seed: int) -> Stream:
     """The codes written into the stream of a model with an untied head.
 
     Coordinates: prediction x_a (r) | identity code (c) | carrier (1) | positions (2m), rotated
@@ -93,35 +100,76 @@ def place(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
     The bias reaches the logits through the carrier: LayerNorm's final bias sets it to √d and
     the stream leaves it empty; under RMSNorm every row holds the same value there.
     Tokens beyond the tokenizer's vocabulary get an identity code and a low logit.
+
+    With offsets the identity code is the model's own f_a up to a filler, and heads of the
+    first layer add to the prediction part; the final norm is then no constant, which the
+    predictor knows.
     """
-    parts = divide(blueprint)
-    left, clipped, longest = clip(codes.left.double().numpy())
-    right = codes.right.double().numpy()
-    tokens, rank = left.shape
-    width, rows = blueprint.width, blueprint.vocabulary
-    spare = parts.identity + parts.prediction - rank
-    into = coordinates(blueprint, (rank, spare, 1, parts.positions), seed)
+    offsets = codes if isinstance(codes, OffsetModel) else None
+    bigram = codes.codes if isinstance(codes, OffsetModel) else codes
+    parts, source = divide(blueprint), offsets.source if offsets else bigram.left
+    rows, clipped, longest = clip(source.double().numpy())
+    right = bigram.right.double().numpy()
+    tokens, rank = bigram.left.shape
+    known = rows.shape[1]
+    width, vocabulary = blueprint.width, blueprint.vocabulary
+    spare = parts.identity + parts.prediction - known
+    into = coordinates(blueprint, (known, spare, 1, parts.positions), seed)
+    into_x = into[0][:, :rank]
     carried = np.sqrt(CARRIER_ENERGY * width) if blueprint.norm is Norm.RMS else 0.0
     scale = np.sqrt(width - carried**2) / (_RADIUS * longest)
-    embed = np.zeros((rows, width))
-    embed[:tokens] = scale * (left @ into[0].T)
+    embed = np.zeros((vocabulary, width))
+    embed[:tokens] = scale * (rows @ into[0].T)
     embed += filler(embed, np.sqrt(width - carried**2), into[1], seed, "identity")
     embed += carried * into[2].T
 
-    shrink = 1 / np.sqrt(1 + position_energy(blueprint) + blueprint.norm_epsilon)
+    energy = 1 + position_energy(blueprint) + blueprint.norm_epsilon
+    shrink = 1 / np.sqrt(energy)
     carrier = shrink * carried if carried else np.sqrt(width)
-    predictor = LogBilinear(as_float(left), codes.right, codes.bias)
-    head = np.outer(padded_bias(predictor, rows) / carrier, into[2])
-    head[:tokens] += (right / (scale * shrink)) @ into[0].T
+    placed = LogBilinear(as_float(rows[:, :rank]), bigram.right, bigram.bias)
+    predictor: LogBilinear | OffsetPredictor = placed
+    head = np.outer(padded_bias(placed, vocabulary) / carrier, into[2])
+    head[:tokens] += (right / (scale * shrink)) @ into_x.T
+    heads = None
+    if offsets is not None:
+        heads = LagHeads(
+            offsets.lags,
+            *_head_maps(offsets, into[0], float(scale), float(shrink)),
+            into=into[3],
+            frequencies=frequencies(parts.positions // 2, blueprint.context, seed),
+            length=float(shrink * np.sqrt(POSITION_ENERGY * width)),
+        )
+        model = replace(offsets, codes=placed, identity=as_float(rows[:, rank:]))
+        unit, rest = float(scale**2 / width), float(energy)
+        predictor = OffsetPredictor(model, heads.frequencies, unit, rest, blueprint.context)
     return Stream(
         embed=as_float(embed),
-        position=positions(blueprint, into[3]),
+        position=positions(blueprint, into[3], seed),
         head=as_float(head),
         final_bias=None if carried else as_float(carrier * into[2][:, 0]),
         lift=None,
         predictor=predictor,
         clipped_rows=clipped,
+        heads=heads,
     )
+
+
+def _head_maps(
+    model: OffsetModel, into: Floats, scale: float, shrink: float
+) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
+    """Values (k, d) and outputs (d, k) of each head, of equal rms.
+
+    ``into`` are the coordinates of [x; f], which stand there ``scale`` times as large.
+    """
+    values, outputs = [], []
+    into_x = into[:, : model.codes.left.shape[1]]
+    for read, write in zip(model.read, model.write, strict=True):
+        value = read.double().numpy() @ into.T / (scale * shrink)
+        output = scale * into_x @ write.double().numpy()
+        balance = np.sqrt(np.sqrt((output**2).mean() / (value**2).mean())) or 1.0
+        values.append(value * balance)
+        outputs.append(output / balance)
+    return tuple(values), tuple(outputs)
 
 
 def coordinates(blueprint: Blueprint, sizes: Sequence[int], seed: int) -> list[Floats]:
@@ -169,17 +217,12 @@ def position_energy(blueprint: Blueprint) -> float:
     return POSITION_ENERGY if blueprint.learned_positions else 0.0
 
 
-def positions(blueprint: Blueprint, into: Floats, scale: float = 1.0) -> Tensor | None:
-    """Cosine and sine pairs of one length for every position: float32 (context, d).
-
-    Frequencies fall geometrically from 1 to about one turn over the context.
-    """
+def positions(blueprint: Blueprint, into: Floats, seed: int, scale: float = 1.0) -> Tensor | None:
+    """Cosine and sine pairs of one length for every position: float32 (context, d)."""
     if not blueprint.learned_positions:
         return None
     pairs = into.shape[1] // 2
-    slowest = min(1.0, 2 * np.pi / blueprint.context)
-    frequencies = slowest ** (np.arange(pairs) / max(pairs - 1, 1))
-    angles = np.arange(blueprint.context)[:, None] * frequencies
+    angles = np.outer(np.arange(blueprint.context), frequencies(pairs, blueprint.context, seed))
     length = scale * np.sqrt(POSITION_ENERGY * blueprint.width / pairs)
     table = length * np.concatenate((np.cos(angles), np.sin(angles)), axis=1)
     return as_float(table @ into.T)

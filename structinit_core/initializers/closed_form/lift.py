@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from structinit_core.blueprint import Blueprint, Kind, Role
 from structinit_core.errors import IncompatibleError
-from structinit_core.initializers.fill import fill
+from structinit_core.initializers.fill import filled
 from structinit_core.initializers.stream import Compiled
 
 _GATE = 2.0
@@ -75,7 +75,7 @@ def lift_tensors(lift: LinearMap, blueprint: Blueprint, seed: int) -> Compiled:
     """
     used = units_needed(lift.read.shape[1], blueprint.gated)
     parts = {
-        role: _filled(blueprint, role, seed)
+        role: filled(blueprint, role, seed)
         for role in (Role.MLP_GATE, Role.MLP_UP, Role.MLP_DOWN)
         if role is not Role.MLP_GATE or blueprint.gated
     }
@@ -90,12 +90,3 @@ def lift_tensors(lift: LinearMap, blueprint: Blueprint, seed: int) -> Compiled:
     parts[Role.MLP_UP][:used] = torch.from_numpy(np.ascontiguousarray(read))
     parts[Role.MLP_DOWN][:, :used] = torch.from_numpy(np.ascontiguousarray(write))
     return {(role, Kind.WEIGHT, 0): part for role, part in parts.items()}
-
-
-def _filled(blueprint: Blueprint, role: Role, seed: int) -> Tensor:
-    spec = next(
-        spec
-        for spec in blueprint.tensors
-        if spec.layer == 0 and spec.kind is Kind.WEIGHT and role in spec.roles
-    )
-    return fill(spec, role, blueprint, seed)

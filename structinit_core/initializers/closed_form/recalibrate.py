@@ -15,7 +15,7 @@ from structinit_core.initializers.closed_form.codes import (
 from structinit_core.initializers.closed_form.sampling import Sample
 
 _NEWTON_STEPS = 4
-_GAIN_RANGE = (0.25, 4.0)
+GAIN_RANGE = (0.25, 4.0)
 _BIAS_ROUNDS = 8
 _NEGLIGIBLE = 1e-6
 """Nats below which another pass over the logits is not worth it."""
@@ -43,7 +43,7 @@ def fit_gain(codes: LogBilinear, pairs: Pairs) -> float:
             curvature += float((mass * variance).sum())
         if curvature <= 0:
             break
-        low, high = _GAIN_RANGE
+        low, high = GAIN_RANGE
         gain = min(max(gain - slope / curvature, low), high)
         if slope**2 / curvature <= 2 * _NEGLIGIBLE * pairs.total:
             break

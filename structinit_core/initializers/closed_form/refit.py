@@ -59,8 +59,8 @@ def target_table(model: KneserNey, device: torch.device) -> TargetTable:
         return torch.from_numpy(values.astype(np.float32)).to(device)
 
     return TargetTable(
-        _sparse(direct, device),
-        _sparse(sp.csr_array(direct.T), device),
+        sparse(direct, device),
+        sparse(sp.csr_array(direct.T), device),
         vector(mass),
         vector(rest),
         vector(model.continuation),
@@ -172,7 +172,8 @@ def _rms(values: Tensor) -> Tensor:
     return values.square().mean().sqrt()
 
 
-def _sparse(matrix: sp.csr_array, device: torch.device) -> Tensor:
+def sparse(matrix: sp.csr_array, device: torch.device) -> Tensor:
+    """The matrix in float32 on ``device``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch calls its CSR support beta
         return torch.sparse_csr_tensor(

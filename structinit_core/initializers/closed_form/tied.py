@@ -103,7 +103,7 @@ def place_tied(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
     )
     return Stream(
         embed=as_float(embed),
-        position=positions(blueprint, into[7], stretch),
+        position=positions(blueprint, into[7], seed, stretch),
         head=None,
         final_bias=None if rms else as_float(carrier * into_bias[:, 0]),
         lift=lift,

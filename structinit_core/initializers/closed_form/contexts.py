@@ -1,0 +1,59 @@
+"""Contexts drawn from the trigram counts: what stands before a token, without any text."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from structinit_core.cooc import Counts
+
+Ids = NDArray[np.int64]
+
+
+class Contexts:
+    """Runs of tokens x_t, x_{t-1}, …, newest first, with the counted frequencies of trigrams.
+
+    Three tokens are exactly those counted; older ones are drawn one by one given the two
+    that follow them, so every three neighbours keep their frequency. Systematic in the order
+    of the newest token, whose frequencies are met almost exactly. Memory: 40 bytes a distinct
+    trigram.
+    """
+
+    def __init__(self, counts: Counts) -> None:
+        bits = np.uint64(counts.bits)
+        mask = np.uint64((1 << counts.bits) - 1)
+        keys = counts.trigram_keys
+        oldest, middle, newest = keys >> bits * np.uint64(2), keys >> bits & mask, keys & mask
+        reversed_keys = newest << bits * np.uint64(2) | middle << bits | oldest
+        order = np.argsort(reversed_keys)
+        self.bits = bits
+        self.keys = reversed_keys[order]
+        self.pairs = self.keys >> bits
+        self.ends = np.cumsum(counts.trigram_counts[order].astype(np.float64))
+
+    def draw(self, size: int, length: int, generator: np.random.Generator) -> Ids:
+        """At most ``size`` runs of ``length`` ≥ 3 tokens, newest first: int64 (n, length).
+
+        A run that begins a document is left out where something should stand before it.
+        """
+        if len(self.keys) == 0:
+            return np.zeros((0, length), np.int64)
+        wanted = (generator.random() + np.arange(size)) / size * self.ends[-1]
+        found = self.keys[self._at(wanted, 0, len(self.keys))]
+        mask = (np.uint64(1) << self.bits) - np.uint64(1)
+        tokens = [found >> self.bits * np.uint64(2), found >> self.bits & mask, found & mask]
+        while len(tokens) < length:
+            pair = tokens[-2] << self.bits | tokens[-1]
+            low = np.searchsorted(self.pairs, pair, "left")
+            high = np.searchsorted(self.pairs, pair, "right")
+            known = high > low
+            tokens, low, high = [t[known] for t in tokens], low[known], high[known]
+            before = np.where(low > 0, self.ends[low - 1], 0.0)
+            wanted = before + generator.random(len(low)) * (self.ends[high - 1] - before)
+            tokens.append(self.keys[self._at(wanted, low, high)] & mask)
+        return np.stack(tokens[:length], axis=1).astype(np.int64)
+
+    def _at(self, wanted: NDArray[np.float64], low: Ids | int, high: Ids | int) -> Ids:
+        """Index of the trigram that each point of the cumulated counts falls on."""
+        at = np.searchsorted(self.ends, wanted, side="right")
+        return np.clip(at, low, np.asarray(high) - 1).astype(np.int64)

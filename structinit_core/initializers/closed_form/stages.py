@@ -1,0 +1,73 @@
+"""The stages of the n-gram method: their names, and what a model must have for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from structinit_core.blueprint import Blueprint
+from structinit_core.cooc import Counts
+from structinit_core.errors import UsageError
+from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
+from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY
+
+BIGRAM, OFFSETS = "bigram", "offsets"
+STAGES = (BIGRAM, OFFSETS)
+"""In the order they build on each other; the first is in every compilation."""
+_HEAD_LAGS = (1, 2, 1, 3, 2, 4, 1, 3)
+"""How far each head looks back, the most valuable first."""
+_BYTES_PER_ENTRY, _BYTES_PER_TRIGRAM, _COPIES_OF_CODES = 48, 56, 24
+_COPIES_OF_ATTENTION = 32
+
+
+def chosen_stages(stages: Sequence[str], without: Sequence[str] = ()) -> tuple[str, ...]:
+    """The stages asked for, in their order.
+
+    Raises:
+        UsageError: an unknown name, or no bigram to build on.
+    """
+    for name in (*stages, *without):
+        if name not in STAGES:
+            raise UsageError(
+                f"{name!r} is no stage of closed-form", hint=f"stages: {', '.join(STAGES)}"
+            )
+    chosen = tuple(name for name in STAGES if name in stages and name not in without)
+    if BIGRAM not in chosen:
+        raise UsageError("every compilation begins with the stage bigram")
+    return chosen
+
+
+def head_lags(blueprint: Blueprint, counts: Counts) -> tuple[int, ...]:
+    """The lag of each head that reads an earlier token, at most as far as was counted."""
+    known = min(len(counts.offsets), blueprint.context) - 1
+    return tuple(lag for lag in _HEAD_LAGS if lag <= known)[: blueprint.heads]
+
+
+def offsets_bytes(blueprint: Blueprint, counts: Counts) -> int:
+    """Bytes that fitting the offsets takes beyond the bigram: an upper estimate."""
+    furthest = max(head_lags(blueprint, counts), default=0)
+    entries = sum(int(table.nnz) for table in counts.offsets[: furthest + 1])
+    codes = 4 * counts.vocabulary * divide(blueprint).prediction
+    return int(
+        _BYTES_PER_ENTRY * entries
+        + _BYTES_PER_TRIGRAM * len(counts.trigram_keys)
+        + _COPIES_OF_CODES * codes
+        + _COPIES_OF_ATTENTION * blueprint.context**2
+    )
+
+
+def offsets_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
+    """Why the offsets cannot be compiled into this model from these counts, or ``None``."""
+    if blueprint.tied:
+        return "the head is tied"
+    if not blueprint.learned_positions:
+        return "positions are rotary"
+    parts = divide(blueprint)
+    if parts.identity <= FILLER_DIMENSIONS:
+        return f"width {blueprint.width} leaves no room for identity codes"
+    if parts.positions > blueprint.head_width:
+        return f"heads of width {blueprint.head_width} cannot hold {parts.positions} of positions"
+    if counts.vocabulary > EXACT_VOCABULARY:
+        return f"the vocabulary is above {EXACT_VOCABULARY}"
+    if not head_lags(blueprint, counts) or len(counts.trigram_keys) == 0:
+        return "the counts hold no second offset"
+    return None

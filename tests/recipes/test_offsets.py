@@ -1,0 +1,144 @@
+"""Heads that read older tokens: kept where held-out text gains, left out with the reason."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from structinit_core.diagnose import Report
+from structinit_core.errors import LimitError, UsageError
+from structinit_core.initializers.closed_form import STAGES, chosen_stages
+from structinit_core.initializers.closed_form import compile as compile_module
+from structinit_core.recipes.compiling import ClosedFormJob, closed_form
+
+
+@pytest.fixture(scope="module")
+def job(counts_path: Path, tiny_config: Path) -> ClosedFormJob:
+    return ClosedFormJob(tiny_config, counts=counts_path)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(job: ClosedFormJob, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("offsets") / "out"
+    assert closed_form(job, output)
+    return output
+
+
+def read_report(directory: Path) -> Report:
+    return Report.model_validate_json((directory / "report.json").read_text())
+
+
+def reason(directory: Path) -> str:
+    """The note that says why the offsets were left out."""
+    notes = [note for note in read_report(directory).notes if note.startswith("offsets left out")]
+    assert len(notes) == 1
+    return notes[0]
+
+
+def test_the_start_is_below_the_bigram(checkpoint: Path) -> None:
+    report = read_report(checkpoint)
+    assert report.value("loss.model") < report.value("loss.kn2") - 0.05
+    assert report.value("worth.offsets") == pytest.approx(
+        report.value("stage.bias") - report.value("stage.offsets"), abs=0.02
+    )
+
+
+def test_attention_and_norms_are_in_the_law(checkpoint: Path) -> None:
+    report = read_report(checkpoint)
+    assert report.value("stage.offsets") == pytest.approx(report.value("loss.model"), abs=2e-4)
+    assert report.value("law.offline_minus_model") < 2e-4
+
+
+def test_same_inputs_same_bytes(checkpoint: Path, job: ClosedFormJob, tmp_path: Path) -> None:
+    closed_form(job, tmp_path / "out")
+    for name in ("model.safetensors", "report.json", "manifest.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (checkpoint / name).read_bytes(), name
+
+
+def test_stages_are_part_of_what_decides_the_bytes(
+    checkpoint: Path, job: ClosedFormJob, tmp_path: Path
+) -> None:
+    bigram = dataclasses.replace(job, stages=("bigram",))
+    assert bigram.recipe() != job.recipe()
+    closed_form(bigram, tmp_path / "out")
+    report = read_report(tmp_path / "out")
+    assert not any("offsets" in check.name for check in report.checks)
+    full = read_report(checkpoint).value("loss.model")
+    assert report.value("loss.model") > full + 0.05
+
+
+def test_offsets_that_do_not_help_are_dropped(
+    job: ClosedFormJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = compile_module.fit_offsets
+
+    def spoilt(*given, **named):
+        model = fit(*given, **named, steps=1)
+        return dataclasses.replace(model, write=tuple(part + 1 for part in model.write))
+
+    monkeypatch.setattr(compile_module, "fit_offsets", spoilt)
+    closed_form(job, tmp_path / "dropped")
+    closed_form(dataclasses.replace(job, stages=("bigram",)), tmp_path / "bigram")
+    report = read_report(tmp_path / "dropped")
+    assert report.value("worth.offsets") < 0
+    one, other = (
+        load_file(tmp_path / name / "model.safetensors") for name in ("dropped", "bigram")
+    )
+    assert all(one[name].equal(other[name]) for name in other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tie_word_embeddings": True, "n_embd": 64}, "tied"),
+        ({"n_head": 16}, "heads of width 4"),
+    ],
+    ids=["tied", "narrow heads"],
+)
+def test_a_model_without_room_gets_the_bigram(
+    counts_path: Path, tmp_path: Path, make_config, changes: dict[str, object], words: str
+) -> None:
+    closed_form(ClosedFormJob(make_config(**changes), counts=counts_path), tmp_path / "out")
+    assert words in reason(tmp_path / "out")
+    assert read_report(tmp_path / "out").value("law.offline_minus_model") < 1e-3
+
+
+def test_memory_bounds_the_offsets_and_never_changes_the_bytes(
+    job: ClosedFormJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from structinit_core.initializers.closed_form import stages
+
+    monkeypatch.setattr(stages, "_BYTES_PER_TRIGRAM", 1 << 40)
+    with pytest.raises(LimitError, match="offsets need about") as refusal:
+        closed_form(job, tmp_path / "out")
+    assert "--without offsets" in str(refusal.value.hint)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("stages", "without", "chosen"),
+    [
+        (STAGES, (), ("bigram", "offsets")),
+        (("offsets", "bigram"), (), ("bigram", "offsets")),
+        (STAGES, ("offsets",), ("bigram",)),
+    ],
+)
+def test_stages_by_name(stages, without, chosen) -> None:
+    assert chosen_stages(stages, without) == chosen
+
+
+@pytest.mark.parametrize(
+    ("stages", "without", "complaint"),
+    [
+        (("offsets",), (), "begins with"),
+        (STAGES, ("bigram",), "begins with"),
+        (("bigram", "of fsets"), (), "'of fsets' is no stage"),
+        (STAGES, ("",), "'' is no stage"),
+    ],
+)
+def test_stages_that_cannot_be(stages, without, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        chosen_stages(stages, without)
