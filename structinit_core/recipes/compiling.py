@@ -30,7 +30,7 @@ from structinit_core.cooc import Counts, KneserNey, open_counts
 from structinit_core.corpus import cut_windows, find_frame, load_tokenizer, spread, vocabulary_size
 from structinit_core.errors import IncompatibleError, LimitError, UsageError
 from structinit_core.initializers.closed_form import (
-    STAGES,
+    DEFAULT_STAGES,
     chosen_stages,
     compile_ngram,
     refuse_unsupported,
@@ -63,7 +63,7 @@ class ClosedFormJob:
     device: str = "cpu"
     memory_bytes: int = DEFAULT_MEMORY
     shard_bytes: int = DEFAULT_SHARD_BYTES
-    stages: tuple[str, ...] = STAGES
+    stages: tuple[str, ...] = DEFAULT_STAGES
 
     def __post_init__(self) -> None:
         chosen_stages(self.stages)

@@ -17,7 +17,7 @@ from structinit_core.recipes.compiling import ClosedFormJob, closed_form
 
 @pytest.fixture(scope="module")
 def job(counts_path: Path, tiny_config: Path) -> ClosedFormJob:
-    return ClosedFormJob(tiny_config, counts=counts_path)
+    return ClosedFormJob(tiny_config, counts=counts_path, stages=STAGES)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_offsets_that_do_not_help_are_dropped(
 def test_a_model_without_room_gets_the_bigram(
     counts_path: Path, tmp_path: Path, make_config, changes: dict[str, object], words: str
 ) -> None:
-    closed_form(ClosedFormJob(make_config(**changes), counts=counts_path), tmp_path / "out")
+    closed_form(ClosedFormJob(make_config(**changes), counts=counts_path, stages=STAGES), tmp_path / "out")
     assert words in reason(tmp_path / "out")
     assert read_report(tmp_path / "out").value("law.offline_minus_model") < 1e-3
 

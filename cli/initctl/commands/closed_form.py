@@ -48,7 +48,7 @@ def closed_form(
     text_field: o.TextField = None,
     stages: Annotated[
         str, typer.Option(metavar="NAMES", help="Stages to try, by commas: bigram, offsets.")
-    ] = "bigram,offsets",
+    ] = "bigram",
     without: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Stages to leave out, by commas.")
     ] = None,

@@ -9,9 +9,10 @@ from structinit_core.initializers.closed_form.compile import (
 )
 from structinit_core.initializers.closed_form.layout import divide
 from structinit_core.initializers.closed_form.solver import refit_multiply_adds
-from structinit_core.initializers.closed_form.stages import STAGES, chosen_stages
+from structinit_core.initializers.closed_form.stages import DEFAULT_STAGES, STAGES, chosen_stages
 
 __all__ = [
+    "DEFAULT_STAGES",
     "STAGES",
     "CompiledNgram",
     "LogBilinear",
