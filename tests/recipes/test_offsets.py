@@ -101,7 +101,8 @@ def test_offsets_that_do_not_help_are_dropped(
 def test_a_model_without_room_gets_the_bigram(
     counts_path: Path, tmp_path: Path, make_config, changes: dict[str, object], words: str
 ) -> None:
-    closed_form(ClosedFormJob(make_config(**changes), counts=counts_path, stages=STAGES), tmp_path / "out")
+    job = ClosedFormJob(make_config(**changes), counts=counts_path, stages=STAGES)
+    closed_form(job, tmp_path / "out")
     assert words in reason(tmp_path / "out")
     assert read_report(tmp_path / "out").value("law.offline_minus_model") < 1e-3
 
