@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from structinit_core.cooc.budget import token_ranges
 from structinit_core.cooc.kernels import (
+    CHUNKS_PER_THREAD,
     count_rows,
     count_trigrams,
     gather_windows,
@@ -21,7 +22,6 @@ from structinit_core.cooc.kernels import (
 from structinit_core.cooc.tables import count_dtype
 from structinit_core.cooc.trigrams import key_bits
 
-_CHUNKS_PER_THREAD = 4
 SCANS = 8
 """Scans of one block: each costs a hundredth of counting what it finds."""
 
@@ -171,7 +171,7 @@ class Group:
     def _chunks(self) -> Ints:
         """Rows shared out so that all chunks have about as many windows."""
         threads = numba.get_num_threads()
-        number = threads * _CHUNKS_PER_THREAD if threads > 1 else 1
+        number = threads * CHUNKS_PER_THREAD if threads > 1 else 1
         marks = np.linspace(0, int(self.starts[-1]), number + 1).astype(np.int64)
         chunks = np.searchsorted(self.starts, marks)
         chunks[0], chunks[-1] = 0, len(self.starts) - 1

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 
+CHUNKS_PER_THREAD = 8
 _FEW = 40
 """So many numbers are ordered fastest by insertion."""
 _SPARSE = 16
@@ -92,7 +93,8 @@ def count_rows(
     ``lengths``. A row is summed by one thread, in integers of the type of ``counts``.
     """
     reach = weights.shape[0]
-    for chunk in nb.prange(chunks.shape[0] - 1):
+    for turn in nb.prange(chunks.shape[0] - 1):
+        chunk = _dealt(turn, chunks.shape[0] - 1)
         total = np.zeros(vocabulary + 1, counts.dtype)
         seen = np.empty(vocabulary + 2, np.int32)
         bits = np.zeros((vocabulary >> 6) + 1, np.uint64)
@@ -135,7 +137,8 @@ def count_trigrams(
     second are counted as :func:`count_rows` counts a row.
     """
     shift = np.uint64(bits_per_token)
-    for chunk in nb.prange(chunks.shape[0] - 1):
+    for turn in nb.prange(chunks.shape[0] - 1):
+        chunk = _dealt(turn, chunks.shape[0] - 1)
         begin, end = chunks[chunk], chunks[chunk + 1]
         largest = 0
         for row in range(begin, end):
@@ -207,6 +210,16 @@ def add_sorted(
         out_keys[at], out_counts[at] = other_keys[rest], other_counts[rest]
         at += 1
     return out_keys[:at], out_counts[:at]
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _dealt(turn: int, chunks: int) -> int:
+    """The chunk whose turn it is: a thread has consecutive turns, and not consecutive chunks.
+
+    Rows of rare tokens are dearer than those of frequent ones, which come first.
+    """
+    each = min(chunks, CHUNKS_PER_THREAD)
+    return turn % each * (chunks // each) + turn // each
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

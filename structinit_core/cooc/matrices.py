@@ -48,7 +48,7 @@ def directed_counts(
     pieces: list[list[Piece]] = [[] for _ in range(offsets)]
     for group in _groups(stream, spans, reach, 1, memory_bytes):
         for offset, kept in enumerate(pieces):
-            kept += _copied(group.rows(offset, once))
+            kept.append(_joined(group.rows(offset, once)))
     return [_csr(kept, reach) for kept in pieces]
 
 
@@ -83,9 +83,8 @@ def window_counts(
     sums = _sum_dtype(2 * total * sum(weights))
     reach = Reach(vocabulary, window, window, sums)
     around = np.array([*reversed(weights), *weights], sums)
-    pieces: list[Piece] = []
-    for group in _groups(stream, spans, reach, len(around), memory_bytes):
-        pieces += _copied(group.rows(0, around))
+    gathered = _groups(stream, spans, reach, len(around), memory_bytes)
+    pieces = [_joined(group.rows(0, around)) for group in gathered]
     return _over(_csr(pieces, reach), unit)
 
 
@@ -158,10 +157,11 @@ def _groups(
         yield from groups(stream.ids, block, reach, entries, budget)
 
 
-def _copied(pieces: Iterable[Piece]) -> list[Piece]:
-    return [
-        (low, lengths, columns.copy(), counts.copy()) for low, lengths, columns, counts in pieces
-    ]
+def _joined(pieces: Iterable[Piece]) -> Piece:
+    """Rows that follow each other as one piece, copied once: small copies take fresh pages."""
+    lows, *parts = zip(*pieces, strict=True)
+    lengths, columns, counts = map(np.concatenate, parts)
+    return lows[0], lengths, columns, counts
 
 
 def _csr(pieces: list[Piece], reach: Reach) -> sp.csr_array:
@@ -171,8 +171,8 @@ def _csr(pieces: list[Piece], reach: Reach) -> sp.csr_array:
         ends[low + 1 : low + 1 + len(lengths)] = lengths
     np.cumsum(ends, out=ends)
     index = index_dtype(reach.vocabulary, int(ends[-1]))
-    columns = np.concatenate([np.zeros(0, index), *(piece[2] for piece in pieces)])
-    counts = np.concatenate([np.zeros(0, reach.counts), *(piece[3] for piece in pieces)])
+    none = 0, np.zeros(0, np.int64), np.zeros(0, index), np.zeros(0, reach.counts)
+    _, _, columns, counts = pieces[0] if len(pieces) == 1 else _joined([none, *pieces])
     return sp.csr_array(
         (counts, columns.astype(index, copy=False), ends.astype(index)),
         shape=(reach.vocabulary, reach.vocabulary),
