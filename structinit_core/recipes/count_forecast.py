@@ -68,14 +68,12 @@ def forecast_counting(source: CountSource, memory_bytes: int) -> CountPlan:
     growth = text_bytes / read
     if sample.tokens == 0:
         return bound
-    shards = (source.shard or (0, 1))[1]
-    tokens = int(sample.tokens * growth / shards)
-    pairs = sample.pairs.after(growth / shards)
-    trigrams = sample.trigrams.after(growth / shards)
+    share = growth / (source.shard or (0, 1))[1]
+    tokens = int(sample.tokens * share)
+    pairs, trigrams = sample.pairs.after(share), sample.trigrams.after(share)
     vocabulary = vocabulary_size(tokenizer)
     width = 2 if vocabulary < 1 << 16 else 4
     windows = min(tokens, memory_bytes // bytes_per_window(vocabulary, source.offsets, tokens))
-    share = growth / shards
     work = _PER_TOKEN * tokens + _PER_ENTRY * (pairs + trigrams)
     seconds = _START_SECONDS + (reading + training) * growth
     seconds += sample.old_words * share + sample.new_words * share**_NEW_WORDS
@@ -96,7 +94,7 @@ def forecast_counting(source: CountSource, memory_bytes: int) -> CountPlan:
             ),
             "scratch_bytes": width * tokens,
             "memory_bytes": _BASE_BYTES
-            + int(len(documents) * growth / shards * _BYTES_PER_DOCUMENT)
+            + int(len(documents) * share * _BYTES_PER_DOCUMENT)
             + min(held, memory_bytes),
         }
     )

@@ -117,7 +117,7 @@ class Workers:
             ) from error
 
 
-def local_processes(cluster: str) -> int | None:
+def _local_processes(cluster: str) -> int | None:
     """N of ``local:N``; ``None`` of a scheduler's address.
 
     Raises:
@@ -142,7 +142,7 @@ def connected(cluster: str, scratch: Path) -> Iterator[Workers]:
         UsageError: no address. MissingError: Dask is not installed; no scheduler or no worker
             answers.
     """
-    processes = local_processes(cluster)
+    processes = _local_processes(cluster)
     with _muted(), ExitStack() as stack:
         try:
             from distributed import Client
