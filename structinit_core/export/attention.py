@@ -7,7 +7,7 @@ from structinit_core.export.graph import Graph
 from structinit_core.export.inputs import PAST, Inputs
 from structinit_core.export.layers import Layer
 from structinit_core.export.rotary import rotate
-from structinit_core.export.wiring import Wiring
+from structinit_core.model import Wiring
 
 
 def attend(

@@ -9,7 +9,7 @@ from structinit_core.export.graph import Graph
 from structinit_core.export.inputs import ALL, NEW, make_inputs
 from structinit_core.export.layers import Layer
 from structinit_core.export.opsets import refuse_opset
-from structinit_core.export.wiring import Wiring
+from structinit_core.model import Wiring
 
 
 def build_decoder(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from structinit_core.export.graph import Graph
-from structinit_core.export.wiring import Wiring
+from structinit_core.model import Wiring
 
 PAST, NEW = "past_sequence_length", "sequence_length"
 ALL = f"{PAST} + {NEW}"

@@ -9,7 +9,7 @@ from structinit_core.export.directory import write_surroundings
 from structinit_core.export.onnx_file import INLINE_BYTES, write_onnx
 from structinit_core.export.opsets import DEFAULT_OPSET
 from structinit_core.export.source import Source
-from structinit_core.export.wiring import read_wiring
+from structinit_core.model import read_wiring
 from structinit_core.progress import Progress
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from structinit_core.blueprint import Blueprint
 from structinit_core.export.graph import Graph
 from structinit_core.export.inputs import Inputs
-from structinit_core.export.wiring import Wiring
+from structinit_core.model import Wiring
 
 
 def rotate(graph: Graph, blueprint: Blueprint, wiring: Wiring, inputs: Inputs, heads: str) -> str:

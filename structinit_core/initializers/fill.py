@@ -43,12 +43,12 @@ def fill(spec: TensorSpec, role: Role, blueprint: Blueprint, seed: int) -> Tenso
     return _float(deviation * _draw(spec, role, seed).standard_normal(shape))
 
 
-def filled(blueprint: Blueprint, role: Role, seed: int) -> Tensor:
-    """The :func:`fill` of one weight of the first layer."""
+def filled(blueprint: Blueprint, role: Role, layer: int, seed: int) -> Tensor:
+    """The :func:`fill` of one weight of a layer."""
     spec = next(
         spec
         for spec in blueprint.tensors
-        if spec.layer == 0 and spec.kind is Kind.WEIGHT and role in spec.roles
+        if spec.layer == layer and spec.kind is Kind.WEIGHT and role in spec.roles
     )
     return fill(spec, role, blueprint, seed)
 

@@ -13,7 +13,7 @@ from structinit_core.cooc import Counts, KneserNey, ReferenceLosses, reference_l
 from structinit_core.corpus import TokenStream, cut_windows
 from structinit_core.diagnose import Check, Report, Series, loss_checks
 from structinit_core.errors import NumericalError
-from structinit_core.initializers.closed_form import CompiledNgram
+from structinit_core.initializers.closed_form import STAGES, CompiledNgram
 from structinit_core.linalg import Device, generator
 from structinit_core.model import forward_loss, load_model
 from structinit_core.progress import Progress
@@ -152,9 +152,8 @@ def compile_report(
 
 def _parts(compiled: CompiledNgram) -> list[str]:
     """What stands in the network."""
-    heads = compiled.stream.heads
-    lags = sorted(set(heads.lags)) if heads else []
-    return ["bigram", *(f"lag {lag}" for lag in lags)]
+    kept = [stage.name for stage in compiled.stages if stage.accepted]
+    return ["bigram", *(name for name in STAGES if name in kept)]
 
 
 def _probe(model: KneserNey, context: int) -> TokenStream:

@@ -10,9 +10,14 @@ import torch
 
 from structinit_core.blueprint import Blueprint, Kind, Norm, Role, make_blueprint
 from structinit_core.errors import IncompatibleError
-from structinit_core.initializers.closed_form import lift as module
 from structinit_core.initializers.closed_form.codes import LogBilinear
-from structinit_core.initializers.closed_form.lift import LinearMap, lift_tensors
+from structinit_core.initializers.closed_form.lift import LinearMap, lift_units, units_needed
+from structinit_core.initializers.closed_form.parts import (
+    ACTIVATIONS,
+    Units,
+    Weights,
+    write_units,
+)
 from structinit_core.initializers.closed_form.tied import place_tied, tied_reads
 from structinit_core.linalg import generator
 
@@ -46,22 +51,16 @@ def normalised(rows: torch.Tensor, blueprint: Blueprint) -> torch.Tensor:
     return norm(rows, rows.shape[-1:], eps=blueprint.norm_epsilon)
 
 
-def feed_forward(
-    lift: LinearMap, blueprint: Blueprint, rows: torch.Tensor, only_lift: bool = True
-) -> torch.Tensor:
-    """What the first layer's feed-forward adds to the rows, from its own matrices."""
-    parts = lift_tensors(lift, blueprint, seed=0)
-    up, down = (parts[role, Kind.WEIGHT, 0].double() for role in (Role.MLP_UP, Role.MLP_DOWN))
-    activate = module._ACTIVATIONS[blueprint.activation]
+def feed_forward(units: Units, blueprint: Blueprint, rows: torch.Tensor) -> torch.Tensor:
+    """What the units add to the rows."""
+    up, down = units.up.double(), units.down.double()
+    activate = ACTIVATIONS[blueprint.activation]
     inputs = normalised(rows, blueprint)
     hidden = inputs @ up.T
-    if blueprint.gated:
-        hidden *= activate(inputs @ parts[Role.MLP_GATE, Kind.WEIGHT, 0].double().T)
-    else:
+    if units.gate is None:
         hidden = activate(hidden)
-    if only_lift:
-        used = module.units_needed(lift.read.shape[1], blueprint.gated)
-        hidden[..., used:] = 0
+    else:
+        hidden *= activate(inputs @ units.gate.double().T)
     return hidden @ down.T
 
 
@@ -71,7 +70,7 @@ def test_the_head_reads_the_predictor(codes: LogBilinear, blueprint: Blueprint) 
     rows = stream.embed.double()[None]
     if stream.position is not None:
         rows = rows + stream.position.double()[[0, 17, 63]][:, None]
-    rows = rows + feed_forward(stream.lift, blueprint, rows)
+    rows = rows + feed_forward(stream.units[0], blueprint, rows)
     hidden = normalised(rows, blueprint)
     if stream.final_bias is not None:
         hidden = hidden + stream.final_bias.double()
@@ -92,7 +91,7 @@ def test_large_logits_stretch_the_rows(codes: LogBilinear, blueprint: Blueprint)
     assert float(loud[0].norm()) > 1.5 * float(quiet[0].norm())
 
 
-@pytest.mark.parametrize("activation", sorted(module._ACTIVATIONS))
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 def test_the_map_is_exact_for_every_activation(blueprint: Blueprint, activation: str) -> None:
     draw = generator(1, activation)
     basis = torch.linalg.qr(torch.from_numpy(draw.standard_normal((64, 64))))[0].numpy()
@@ -105,23 +104,25 @@ def test_the_map_is_exact_for_every_activation(blueprint: Blueprint, activation:
     factor = 1 / (rows.square().mean(dim=1) + blueprint.norm_epsilon).sqrt()
     for row, shrink in zip(rows, factor.tolist(), strict=True):
         exact = dataclasses.replace(lift, shrink=shrink)
-        added = feed_forward(exact, blueprint, row[None])[0]
+        added = feed_forward(lift_units(exact, blueprint), blueprint, row[None])[0]
         expected = torch.from_numpy(lift.write) @ (torch.from_numpy(lift.read).T @ row)
         torch.testing.assert_close(added, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_the_other_units_keep_their_fill(codes: LogBilinear, blueprint: Blueprint) -> None:
-    stream = place_tied(codes, blueprint, seed=0)
-    rows = stream.embed.double()
-    whole = feed_forward(stream.lift, blueprint, rows, only_lift=False)
-    alone = feed_forward(stream.lift, blueprint, rows)
-    assert 0 < float((whole - alone).square().mean().sqrt()) < 0.01
+    (units,) = place_tied(codes, blueprint, seed=0).units
+    weights = Weights(blueprint, seed=0)
+    write_units((units,), weights)
+    down = weights.parts[Role.MLP_DOWN, Kind.WEIGHT, 0]
+    used = len(units.up)
+    assert torch.equal(down[:, :used], units.down)
+    assert 0 < float(down[:, used:].abs().max()) < 0.01
 
 
 def test_a_narrow_feed_forward_is_refused_with_the_width_it_needs(
     codes: LogBilinear, blueprint: Blueprint
 ) -> None:
-    needed = module.units_needed(tied_reads(blueprint), blueprint.gated)
+    needed = units_needed(tied_reads(blueprint), blueprint.gated)
     narrow = dataclasses.replace(blueprint, feed_forward=needed - 1)
     with pytest.raises(IncompatibleError, match=f"needs {needed} feed-forward units"):
         place_tied(codes, narrow, seed=0)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
 from structinit_core.cooc import KneserNey
 from structinit_core.corpus import TokenStream, spread
 from structinit_core.errors import LimitError
+from structinit_core.initializers.closed_form.attention import lag_heads
 from structinit_core.initializers.closed_form.bigram import StageResult, compile_bigram
 from structinit_core.initializers.closed_form.codes import LogBilinear, loss, scored_pairs
 from structinit_core.initializers.closed_form.layout import (
@@ -24,16 +24,22 @@ from structinit_core.initializers.closed_form.layout import (
     divide,
     place,
 )
-from structinit_core.initializers.closed_form.lift import lift_tensors, refuse_narrow
-from structinit_core.initializers.closed_form.offsets import OFFSET_STEPS, fit_offsets
-from structinit_core.initializers.closed_form.predictor import OffsetPredictor
+from structinit_core.initializers.closed_form.lift import refuse_narrow
+from structinit_core.initializers.closed_form.network import Network
+from structinit_core.initializers.closed_form.offsets import (
+    OFFSET_STEPS,
+    OffsetModel,
+    fit_offsets,
+)
+from structinit_core.initializers.closed_form.parts import Weights, write_heads, write_units
 from structinit_core.initializers.closed_form.recalibrate import scaled
 from structinit_core.initializers.closed_form.stages import (
+    BIGRAM,
     OFFSETS,
     STAGES,
     head_lags,
+    obstacles,
     offsets_bytes,
-    offsets_obstacle,
 )
 from structinit_core.initializers.closed_form.tied import place_tied, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
@@ -54,16 +60,27 @@ class CompiledNgram:
     stages that were asked for and not tried, with the reason.
     """
 
-    stream: Stream
+    network: Network
     stages: list[StageResult]
     facts: dict[str, float]
     samples: dict[str, float]
     spectrum: tuple[float, ...]
     left_out: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def stream(self) -> Stream:
+        """The tensors that carry the codes, and what is written into the layers."""
+        return self.network.stream
+
     def offline_loss(self, stream: TokenStream, windows: Windows, device: torch.device) -> float:
-        """Loss in nats of what the model was compiled from, without running it."""
-        return predicted_loss(self.stream.predictor.to(device), stream, windows)
+        """Loss in nats of what the model was compiled from, without running it.
+
+        With heads that of :class:`Network`; a bigram needs no network.
+        """
+        if self.stream.heads:
+            return self.network.to(device).loss(stream, windows)
+        predictor = self.stream.predictor.to(device)
+        return loss(predictor, scored_pairs(stream, windows, len(predictor.bias)))
 
     def tensors(self, blueprint: Blueprint, seed: int) -> Iterator[tuple[TensorSpec, Tensor]]:
         """Every stored tensor of the model in blueprint order."""
@@ -73,12 +90,11 @@ class CompiledNgram:
             (Role.HEAD, Kind.WEIGHT): self.stream.head,
             (Role.FINAL_NORM, Kind.BIAS): self.stream.final_bias,
         }
-        compiled: Compiled = {(*at, None): part for at, part in carried.items() if part is not None}
-        if self.stream.lift is not None:
-            compiled |= lift_tensors(self.stream.lift, blueprint, seed)
-        if self.stream.heads is not None:
-            compiled |= self.stream.heads.tensors(blueprint, seed)
-        return compiled_stream(blueprint, compiled, seed)
+        weights = Weights(blueprint, seed)
+        write_heads(self.stream.heads, weights)
+        write_units(self.stream.units, weights)
+        outer: Compiled = {(*at, None): part for at, part in carried.items() if part is not None}
+        return compiled_stream(blueprint, weights.parts | outer, seed)
 
 
 def refuse_unsupported(blueprint: Blueprint) -> None:
@@ -92,15 +108,6 @@ def refuse_unsupported(blueprint: Blueprint) -> None:
         refuse_narrow(blueprint, tied_reads(blueprint))
 
 
-def predicted_loss(
-    predictor: LogBilinear | OffsetPredictor, stream: TokenStream, windows: Windows
-) -> float:
-    """Loss in nats of a predictor on the scored tokens of the windows."""
-    if isinstance(predictor, OffsetPredictor):
-        return predictor.loss(stream, windows)
-    return loss(predictor, scored_pairs(stream, windows, len(predictor.bias)))
-
-
 def compile_ngram(
     model: KneserNey,
     windows: Windows,
@@ -112,26 +119,24 @@ def compile_ngram(
     device: torch.device,
     progress: Progress,
 ) -> CompiledNgram:
-    """``model`` compiled for ``blueprint``: the KN bigram, then heads that read older tokens.
+    """``model`` compiled for ``blueprint``: the KN bigram, then what reads older tokens.
 
-    The bigram (module ``bigram``) comes first. The offsets are fitted from there (module
-    ``offsets``), written into the first layer's heads, and kept if the loss on the held-out
-    ``windows`` falls with attention and norms as the network will have them. What a model has
-    no place for is left out with the reason. ``spare_bytes`` bounds what the offsets take
-    beyond the bigram.
+    The bigram (module ``bigram``) comes first. Every later stage is built on what stands
+    (:class:`~structinit_core.initializers.closed_form.network.Network`) and kept if the loss
+    on the held-out ``windows`` falls with attention and norms as the model will have them.
+    What a model has no place for is left out with the reason. ``spare_bytes`` bounds what
+    later stages take beyond the bigram.
 
     Raises:
         LimitError: they would take more.
         IncompatibleError: a model this method cannot compile yet.
         NumericalError: NaN or infinity in a factorisation or fit.
     """
+    from structinit_core.model import read_wiring
+
     refuse_unsupported(blueprint)
-    reason = None
-    if OFFSETS in stages:
-        reason = offsets_obstacle(blueprint, model.counts)
-        if reason is None and len(windows) == 0:
-            reason = "there is no held-out text to judge them"
-    tried = OFFSETS in stages and reason is None
+    left_out = obstacles(stages, blueprint, model.counts, judged=len(windows) > 0)
+    tried = [name for name in stages if name != BIGRAM and name not in left_out]
     if tried and (needed := offsets_bytes(blueprint, model.counts)) > spare_bytes:
         raise LimitError(
             f"the offsets need about {needed >> 20} MiB beside the bigram's solve",
@@ -142,32 +147,36 @@ def compile_ngram(
     progress.stage("norm accounting")
     write = place_tied if blueprint.tied else place
     stream = write(bigram.codes.to(_CPU), blueprint, seed)
-    if tried:
+    network = Network(stream, blueprint, read_wiring(blueprint)).to(device)
+    held_out = model.counts.held_out
+
+    def attempt(name: str, change: Callable[[Network], Network]) -> None:
+        nonlocal network, best
         began = time.perf_counter()
-        candidate = place_offsets(
-            bigram.codes, model, windows, blueprint, seed=seed, progress=progress
-        )
-        after = predicted_loss(candidate.predictor.to(device), model.counts.held_out, windows)
+        candidate = change(network)
+        after = candidate.loss(held_out, windows)
         spent = time.perf_counter() - began
-        results.append(StageResult(OFFSETS, after, best - after, after < best, spent))
+        results.append(StageResult(name, after, best - after, after < best, spent))
         if after < best:
-            stream = candidate
-    left_out = {OFFSETS: reason} if reason is not None else {}
+            network, best = candidate, after
+
+    if OFFSETS in tried:
+        attempt(OFFSETS, lambda built: place_offsets(built, bigram.codes, model, windows, progress))
     return CompiledNgram(
-        stream, results, bigram.spectrum.facts(), bigram.samples, bigram.spectrum.values, left_out
+        network.to(_CPU),
+        results,
+        bigram.spectrum.facts(),
+        bigram.samples,
+        bigram.spectrum.values,
+        left_out,
     )
 
 
 def place_offsets(
-    codes: LogBilinear,
-    model: KneserNey,
-    windows: Windows,
-    blueprint: Blueprint,
-    *,
-    seed: int,
-    progress: Progress,
-) -> Stream:
+    network: Network, codes: LogBilinear, model: KneserNey, windows: Windows, progress: Progress
+) -> Network:
     """The offsets fitted from the bigram's ``codes`` and placed, with a held-out gain."""
+    blueprint, seed = network.blueprint, network.stream.seed
     progress.stage("offsets on the count tables", OFFSET_STEPS)
     fitted = fit_offsets(
         codes,
@@ -179,8 +188,13 @@ def place_offsets(
         progress=progress,
     )
     progress.stage("offset heads")
-    held_out, sample = model.counts.held_out, spread(windows, _GAIN_TOKENS)
-    predictor = cast("OffsetPredictor", place(fitted.to(_CPU), blueprint, seed).predictor)
-    gain = predictor.to(codes.left.device).gain(held_out, sample)
-    fitted = replace(fitted, codes=scaled(fitted.codes, gain))
-    return place(fitted.to(_CPU), blueprint, seed)
+
+    def placed(fitted: OffsetModel) -> Network:
+        fitted = fitted.to(_CPU)
+        stream = place(fitted.codes, blueprint, seed, fitted.identity)
+        heads = lag_heads(fitted, stream, blueprint, network.wiring.scales[0])
+        return replace(network, stream=replace(stream, heads=heads)).to(codes.left.device)
+
+    sample = spread(windows, _GAIN_TOKENS)
+    gain = placed(fitted).gain(model.counts.held_out, sample)
+    return placed(replace(fitted, codes=scaled(fitted.codes, gain)))

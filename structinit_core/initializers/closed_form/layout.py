@@ -6,7 +6,8 @@ Closed-form prototype, section 2, "Writing it into the network"; note 3.3. Sourc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -15,11 +16,9 @@ from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Norm
 from structinit_core.errors import IncompatibleError
-from structinit_core.initializers.closed_form.attention import LagHeads, frequencies
 from structinit_core.initializers.closed_form.codes import LogBilinear, least_log_normalizer
-from structinit_core.initializers.closed_form.lift import LinearMap
-from structinit_core.initializers.closed_form.offsets import OffsetModel
-from structinit_core.initializers.closed_form.predictor import OffsetPredictor
+from structinit_core.initializers.closed_form.parts import Head, Units, as_float
+from structinit_core.initializers.closed_form.positions import frequencies
 from structinit_core.linalg import basis_without_mean, generator, random_basis
 
 POSITION_ENERGY = 0.15
@@ -35,6 +34,7 @@ _PADDING_MASS = 12.0
 """All rows beyond the tokenizer's vocabulary get at most exp(-12) of any prediction."""
 
 Floats = NDArray[np.float64]
+Moved = TypeVar("Moved")
 
 
 @dataclass(frozen=True)
@@ -47,24 +47,60 @@ class Dimensions:
 
 
 @dataclass(frozen=True)
+class Coordinates:
+    """Where codes lie in the stream: float64 blocks (d, n) of one orthonormal basis.
+
+    prediction: x, (d, r), which the head reads, or the first feed-forward where it is tied;
+    identity: f, (d, c), that other parts read. filler: random-sign codes that bring tokens to
+    one length. carrier: (d, 1), of biases. positions: (d, 2m), empty where they are rotary.
+    scale: what a code is multiplied by; shrink: what the first norm multiplies the stream by;
+    position_length: of a position in the stream.
+    """
+
+    prediction: Floats
+    identity: Floats
+    filler: Floats
+    carrier: Floats
+    positions: Floats
+    scale: float
+    shrink: float
+    position_length: float
+
+
+@dataclass(frozen=True)
 class Stream:
     """The logical tensors that carry the codes, and the predictor they are worth.
 
     embed and head: float32 (V, d), head ``None`` where it is tied; position: float32
     (context, d), ``None`` where positions are rotary; final_bias: float32 (d,), ``None``
-    without one. lift: what the first feed-forward does to a tied embedding. heads: those
-    that read earlier tokens. predictor: the codes as they stand in the stream, long rows
-    clipped.
+    without one. predictor: the bigram as it stands in the stream, long rows clipped. heads
+    and units: what is written into the layers.
     """
 
     embed: Tensor
     position: Tensor | None
     head: Tensor | None
     final_bias: Tensor | None
-    lift: LinearMap | None
-    predictor: LogBilinear | OffsetPredictor
+    coordinates: Coordinates
+    predictor: LogBilinear
     clipped_rows: int
-    heads: LagHeads | None = None
+    seed: int
+    heads: tuple[Head, ...] = ()
+    units: tuple[Units, ...] = ()
+
+    @property
+    def carrier(self) -> Tensor:
+        """The direction of biases: float32 (d,), of length 1."""
+        return as_float(self.coordinates.carrier[:, 0]).to(self.embed.device)
+
+    @property
+    def unembed(self) -> Tensor:
+        """What logits are read with: (V, d)."""
+        return self.embed if self.head is None else self.head
+
+    def to(self, device: torch.device) -> Stream:
+        """The same with its tensors on ``device``."""
+        return moved(self, device)
 
 
 def divide(blueprint: Blueprint) -> Dimensions:
@@ -89,7 +125,9 @@ def divide(blueprint: Blueprint) -> Dimensions:
     return Dimensions(prediction, identity, positions)
 
 
-def place(codes: LogBilinear | OffsetModel, blueprint: Blueprint, seed: int) -> Stream:
+def place(
+    codes: LogBilinear, blueprint: Blueprint, seed: int, identity: Tensor | None = None
+) -> Stream:
     """The codes written into the stream of a model with an untied head.
 
     Coordinates: prediction x_a (r) | identity code (c) | carrier (1) | positions (2m), rotated
@@ -101,75 +139,45 @@ def place(codes: LogBilinear | OffsetModel, blueprint: Blueprint, seed: int) -> 
     the stream leaves it empty; under RMSNorm every row holds the same value there.
     Tokens beyond the tokenizer's vocabulary get an identity code and a low logit.
 
-    With offsets the identity code is the model's own f_a up to a filler, and heads of the
-    first layer add to the prediction part; the final norm is then no constant, which the
-    predictor knows.
+    ``identity``, float32 (V, c), are codes that offset heads read: they take the place of the
+    random ones but for a filler.
     """
-    offsets = codes if isinstance(codes, OffsetModel) else None
-    bigram = codes.codes if isinstance(codes, OffsetModel) else codes
-    parts, source = divide(blueprint), offsets.source if offsets else bigram.left
+    parts = divide(blueprint)
+    source = codes.left if identity is None else torch.cat((codes.left, identity), dim=1)
     rows, clipped, longest = clip(source.double().numpy())
-    right = bigram.right.double().numpy()
-    tokens, rank = bigram.left.shape
+    right = codes.right.double().numpy()
+    tokens, rank = codes.left.shape
     known = rows.shape[1]
     width, vocabulary = blueprint.width, blueprint.vocabulary
     spare = parts.identity + parts.prediction - known
-    into = coordinates(blueprint, (known, spare, 1, parts.positions), seed)
-    into_x = into[0][:, :rank]
+    into = coordinates(blueprint, (rank, known - rank, spare, 1, parts.positions), seed)
     carried = np.sqrt(CARRIER_ENERGY * width) if blueprint.norm is Norm.RMS else 0.0
     scale = np.sqrt(width - carried**2) / (_RADIUS * longest)
+    shrink = 1 / np.sqrt(1 + position_energy(blueprint) + blueprint.norm_epsilon)
+    length = np.sqrt(position_energy(blueprint) * width)
+    x, f, spare_part, bias_part, position_part = into
+    at = Coordinates(
+        x, f, spare_part, bias_part, position_part, float(scale), float(shrink), float(length)
+    )
     embed = np.zeros((vocabulary, width))
-    embed[:tokens] = scale * (rows @ into[0].T)
-    embed += filler(embed, np.sqrt(width - carried**2), into[1], seed, "identity")
-    embed += carried * into[2].T
+    embed[:tokens] = scale * (rows @ np.concatenate((at.prediction, at.identity), axis=1).T)
+    embed += filler(embed, np.sqrt(width - carried**2), at.filler, seed, "identity")
+    embed += carried * at.carrier.T
 
-    energy = 1 + position_energy(blueprint) + blueprint.norm_epsilon
-    shrink = 1 / np.sqrt(energy)
     carrier = shrink * carried if carried else np.sqrt(width)
-    placed = LogBilinear(as_float(rows[:, :rank]), bigram.right, bigram.bias)
-    predictor: LogBilinear | OffsetPredictor = placed
-    head = np.outer(padded_bias(placed, vocabulary) / carrier, into[2])
-    head[:tokens] += (right / (scale * shrink)) @ into_x.T
-    heads = None
-    if offsets is not None:
-        heads = LagHeads(
-            offsets.lags,
-            *_head_maps(offsets, into[0], float(scale), float(shrink)),
-            into=into[3],
-            frequencies=frequencies(parts.positions // 2, blueprint.context, seed),
-            length=float(shrink * np.sqrt(POSITION_ENERGY * width)),
-        )
-        model = replace(offsets, codes=placed, identity=as_float(rows[:, rank:]))
-        unit, rest = float(scale**2 / width), float(energy)
-        predictor = OffsetPredictor(model, heads.frequencies, unit, rest, blueprint.context)
+    placed = LogBilinear(as_float(rows[:, :rank]), codes.right, codes.bias)
+    head = np.outer(padded_bias(placed, vocabulary) / carrier, at.carrier)
+    head[:tokens] += (right / (scale * shrink)) @ at.prediction.T
     return Stream(
         embed=as_float(embed),
-        position=positions(blueprint, into[3], seed),
+        position=position_table(blueprint, at.positions, seed),
         head=as_float(head),
-        final_bias=None if carried else as_float(carrier * into[2][:, 0]),
-        lift=None,
-        predictor=predictor,
+        final_bias=None if carried else as_float(carrier * at.carrier[:, 0]),
+        coordinates=at,
+        predictor=placed,
         clipped_rows=clipped,
-        heads=heads,
+        seed=seed,
     )
-
-
-def _head_maps(
-    model: OffsetModel, into: Floats, scale: float, shrink: float
-) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
-    """Values (k, d) and outputs (d, k) of each head, of equal rms.
-
-    ``into`` are the coordinates of [x; f], which stand there ``scale`` times as large.
-    """
-    values, outputs = [], []
-    into_x = into[:, : model.codes.left.shape[1]]
-    for read, write in zip(model.read, model.write, strict=True):
-        value = read.double().numpy() @ into.T / (scale * shrink)
-        output = scale * into_x @ write.double().numpy()
-        balance = np.sqrt(np.sqrt((output**2).mean() / (value**2).mean())) or 1.0
-        values.append(value * balance)
-        outputs.append(output / balance)
-    return tuple(values), tuple(outputs)
 
 
 def coordinates(blueprint: Blueprint, sizes: Sequence[int], seed: int) -> list[Floats]:
@@ -217,7 +225,9 @@ def position_energy(blueprint: Blueprint) -> float:
     return POSITION_ENERGY if blueprint.learned_positions else 0.0
 
 
-def positions(blueprint: Blueprint, into: Floats, seed: int, scale: float = 1.0) -> Tensor | None:
+def position_table(
+    blueprint: Blueprint, into: Floats, seed: int, scale: float = 1.0
+) -> Tensor | None:
     """Cosine and sine pairs of one length for every position: float32 (context, d)."""
     if not blueprint.learned_positions:
         return None
@@ -228,6 +238,16 @@ def positions(blueprint: Blueprint, into: Floats, seed: int, scale: float = 1.0)
     return as_float(table @ into.T)
 
 
-def as_float(values: Floats) -> Tensor:
-    """A contiguous float32 tensor of the values."""
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+def moved(value: Moved, device: torch.device) -> Moved:
+    """The same dataclass with every tensor in it, however deep in dataclasses, on ``device``."""
+
+    def move(part: object) -> object:
+        if isinstance(part, Tensor):
+            return part.to(device)
+        if isinstance(part, tuple):
+            return tuple(move(each) for each in part)
+        if is_dataclass(part) and not isinstance(part, type):
+            return replace(part, **{f.name: move(getattr(part, f.name)) for f in fields(part)})
+        return part
+
+    return cast("Moved", move(value))

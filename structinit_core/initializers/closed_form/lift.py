@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
-from structinit_core.blueprint import Blueprint, Kind, Role
+from structinit_core.blueprint import Blueprint
 from structinit_core.errors import IncompatibleError
-from structinit_core.initializers.fill import filled
-from structinit_core.initializers.stream import Compiled
+from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Units, as_float
 
 _GATE = 2.0
 """Pre-activation of every gate that is held open."""
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": functional.gelu,
-    "gelu_new": lambda u: functional.gelu(u, approximate="tanh"),
-    "gelu_pytorch_tanh": lambda u: functional.gelu(u, approximate="tanh"),
-    "quick_gelu": lambda u: u * torch.sigmoid(1.702 * u),
-    "relu": functional.relu,
-    "silu": functional.silu,
-    "swish": functional.silu,
-}
-
 Floats = NDArray[np.float64]
 
 
@@ -66,27 +52,19 @@ def refuse_narrow(blueprint: Blueprint, reads: int) -> None:
         )
 
 
-def lift_tensors(lift: LinearMap, blueprint: Blueprint, seed: int) -> Compiled:
-    """The first layer's feed-forward matrices with ``lift`` in their first units.
+def lift_units(lift: LinearMap, blueprint: Blueprint) -> Units:
+    """The first layer's feed-forward units that compute ``lift``.
 
     Each activation here has g(u) − g(−u) = u, so two units with opposite signs are linear;
-    behind a gate that reads only the constant, one unit is. The other units keep their fill.
+    behind a gate that reads only the constant, one unit is.
     Source: closed-form note 3.3, "Tied head".
     """
-    used = units_needed(lift.read.shape[1], blueprint.gated)
-    parts = {
-        role: filled(blueprint, role, seed)
-        for role in (Role.MLP_GATE, Role.MLP_UP, Role.MLP_DOWN)
-        if role is not Role.MLP_GATE or blueprint.gated
-    }
-    read, write = lift.read.T, lift.write / lift.shrink
+    read, write, gates = lift.read.T, lift.write / lift.shrink, None
     if blueprint.gated:
-        opened = _ACTIVATIONS[blueprint.activation](torch.tensor(_GATE, dtype=torch.float64))
+        opened = ACTIVATIONS[blueprint.activation](torch.tensor(_GATE, dtype=torch.float64))
         gate = lift.constant * _GATE / (lift.shrink * lift.level)
-        parts[Role.MLP_GATE][:used] = torch.from_numpy(gate)
+        gates = as_float(np.tile(gate, (len(read), 1)))
         write = write / float(opened)
     else:
         read, write = np.concatenate((read, -read)), np.concatenate((write, -write), axis=1)
-    parts[Role.MLP_UP][:used] = torch.from_numpy(np.ascontiguousarray(read))
-    parts[Role.MLP_DOWN][:, :used] = torch.from_numpy(np.ascontiguousarray(write))
-    return {(role, Kind.WEIGHT, 0): part for role, part in parts.items()}
+    return Units(0, as_float(read), as_float(write), gates)

@@ -38,6 +38,21 @@ def chosen_stages(stages: Sequence[str], without: Sequence[str] = ()) -> tuple[s
     return chosen
 
 
+def obstacles(
+    stages: Sequence[str], blueprint: Blueprint, counts: Counts, *, judged: bool
+) -> dict[str, str]:
+    """Stages that cannot be compiled, each with the reason; ``judged``: text is held out."""
+    left_out = {}
+    for name, obstacle in ((OFFSETS, offsets_obstacle),):
+        if name in stages:
+            reason = obstacle(blueprint, counts)
+            if reason is None and not judged:
+                reason = "there is no held-out text to judge them"
+            if reason is not None:
+                left_out[name] = reason
+    return left_out
+
+
 def head_lags(blueprint: Blueprint, counts: Counts) -> tuple[int, ...]:
     """The lag of each head that reads an earlier token, at most as far as was counted."""
     known = min(len(counts.offsets), blueprint.context) - 1

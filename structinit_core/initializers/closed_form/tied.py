@@ -8,17 +8,18 @@ from structinit_core.blueprint import Blueprint, Norm
 from structinit_core.initializers.closed_form.codes import LogBilinear
 from structinit_core.initializers.closed_form.layout import (
     CARRIER_ENERGY,
+    Coordinates,
     Stream,
-    as_float,
     clip,
     coordinates,
     divide,
     filler,
     padded_bias,
     position_energy,
-    positions,
+    position_table,
 )
-from structinit_core.initializers.closed_form.lift import LinearMap, refuse_narrow
+from structinit_core.initializers.closed_form.lift import LinearMap, lift_units, refuse_narrow
+from structinit_core.initializers.closed_form.parts import as_float
 
 _MARGIN = 1.05
 _PREDICTION_SHARE = 0.6
@@ -55,7 +56,7 @@ def place_tied(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
     width, rows = blueprint.width, blueprint.vocabulary
     sizes = (rank, rank, 1, *[parts.identity] * 3, 1, parts.positions)
     into = coordinates(blueprint, sizes, seed)
-    into_x, into_w, into_bias, into_fill_x, into_fill_w, into_buffer, into_constant, _ = into
+    into_x, into_w, into_bias, into_fill_x, into_fill_w, into_buffer, into_constant, into_p = into
 
     # The stream before the final norm, per unit of token energy: moved codes and the rest.
     rms = blueprint.norm is Norm.RMS
@@ -101,12 +102,24 @@ def place_tied(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
         constant=into_constant[:, 0],
         level=float(level),
     )
+    length = stretch * np.sqrt(position_energy(blueprint) * width)
     return Stream(
         embed=as_float(embed),
-        position=positions(blueprint, into[7], seed, stretch),
+        position=position_table(blueprint, into_p, seed, stretch),
         head=None,
         final_bias=None if rms else as_float(carrier * into_bias[:, 0]),
-        lift=lift,
+        coordinates=Coordinates(
+            prediction=into_x,
+            identity=into_fill_x[:, :0],
+            filler=into_fill_x,
+            carrier=into_bias,
+            positions=into_p,
+            scale=float(radius / (_MARGIN * longest)),
+            shrink=float(shrink),
+            position_length=float(length),
+        ),
         predictor=predictor,
         clipped_rows=clipped_left + clipped_right,
+        seed=seed,
+        units=(lift_units(lift, blueprint),),
     )

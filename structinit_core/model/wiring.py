@@ -84,7 +84,7 @@ def _frequencies(blueprint: Blueprint) -> tuple[torch.Tensor, float]:
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
     plain = isinstance(rope, dict) and rope.get("rope_type", rope.get("type")) in (None, "default")
     if not plain or set(rope) - _PLAIN:
-        from structinit_core.model import rotary_frequencies
+        from structinit_core.model.rotary import rotary_frequencies
 
         return rotary_frequencies(config)
     base = rope.get("rope_theta", config.get("rotary_emb_base" if neox else "rope_theta", 1e4))

@@ -10,8 +10,7 @@ import torch
 
 from structinit_core.blueprint import make_blueprint
 from structinit_core.errors import IncompatibleError
-from structinit_core.export.wiring import Wiring, read_wiring
-from structinit_core.model import rotary_frequencies
+from structinit_core.model import Wiring, read_wiring, rotary_frequencies
 
 SIZES: dict[str, Any] = {
     "vocab_size": 37,
