@@ -10,13 +10,15 @@ from pathlib import Path
 from structinit_core.blueprint import Blueprint
 from structinit_core.errors import IncompatibleError, UsageError
 from structinit_core.initializers.baselines import BASELINE_NAMES
-from structinit_core.initializers.closed_form import refuse_unsupported
+from structinit_core.initializers.closed_form import DEFAULT_STAGES, refuse_unsupported
 
 CLOSED_FORM = "closed-form"
+COMPILED = {CLOSED_FORM: DEFAULT_STAGES, "closed-form-bigram": ("bigram",)}
+"""Methods of compiling, and the stages each takes."""
 SHUFFLED = "shuffled-"
 """Prefix of a method that gets the counts with token identities permuted: a control."""
 _COUNTING = (CLOSED_FORM, "unigram-bias")
-METHODS = (*BASELINE_NAMES, CLOSED_FORM, *(SHUFFLED + name for name in _COUNTING))
+METHODS = (*BASELINE_NAMES, *COMPILED, *(SHUFFLED + name for name in _COUNTING))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 
 
@@ -64,7 +66,7 @@ def refuse_arm(arm: Arm, blueprint: Blueprint) -> None:
     Raises:
         IncompatibleError: with the reason.
     """
-    if arm.maker == CLOSED_FORM:
+    if arm.maker in COMPILED:
         refuse_unsupported(blueprint)
     if arm.maker == "unigram-bias" and blueprint.tied:
         raise IncompatibleError(

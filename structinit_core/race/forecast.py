@@ -71,7 +71,8 @@ def forecast(job: RaceJob) -> Forecast:
         model = load_model(directory, device)
     tokens = _random_tokens(blueprint, max(_SCORED, 2 * job.step_tokens(blueprint)))
     order = BatchOrder(tokens, blueprint.context, protocol.batch_tokens, 0)
-    trainer = Trainer(model, blueprint, protocol, order, protocol.rates[0], protocol.warmup)
+    rate, warmup = protocol.rates[0], protocol.warmup
+    trainer = Trainer(model, blueprint, protocol, order, protocol.steps, rate, warmup)
     step = float(np.median(step_seconds(trainer, _STEPS)))
     windows = cut_windows(np.array([[0, _SCORED]]), blueprint.context)
     began = time.perf_counter()
@@ -88,7 +89,7 @@ def forecast(job: RaceJob) -> Forecast:
         steps=protocol.steps,
         step_seconds=step,
         scoring_seconds=scoring,
-        seconds=runs * protocol.steps * step + scorings * scoring,
+        seconds=job.expected_steps * step + scorings * scoring,
         memory_bytes=job.step_bytes(blueprint),
         disk_bytes=4 * blueprint.parameters * (len(job.arms) + 1),
         device=str(device),

@@ -22,11 +22,13 @@ class RaceProtocol(BaseModel):
     AdamW (β 0.9, 0.95) with decay on the matrices of the blocks only, gradients clipped at
     norm 1, linear warm-up over ``warmup`` of the steps, cosine to a tenth, no dropout.
     ``batch_tokens`` trained tokens a step in windows of the model's context; ``eval_tokens``
-    held-out tokens behind every loss.
+    held-out tokens behind every loss. A run of the sweep takes ``sweep_steps``, with a schedule
+    of that length; ``None`` is as many as a run that counts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     steps: int = Field(1000, ge=1)
+    sweep_steps: int | None = Field(None, ge=1)
     batch_tokens: int = Field(1024, ge=1)
     eval_tokens: int = Field(32768, ge=2)
     warmup: float = Field(0.05, ge=0, lt=1)
@@ -35,6 +37,11 @@ class RaceProtocol(BaseModel):
     warmups: tuple[float, ...] = ()
     seeds: int = Field(3, ge=1, le=1000)
     seed: int = Field(0, ge=0, lt=2**63)
+
+    @property
+    def trial_steps(self) -> int:
+        """Steps of a run of the sweep."""
+        return self.sweep_steps or self.steps
 
     @property
     def evidence_seeds(self) -> tuple[int, ...]:
@@ -124,6 +131,13 @@ class RaceJob:
     def expected_runs(self) -> int:
         """All runs."""
         return len(self.arms) * (self.expected_trials + self.protocol.seeds)
+
+    @property
+    def expected_steps(self) -> int:
+        """Steps of all runs."""
+        protocol = self.protocol
+        swept = self.expected_trials * protocol.trial_steps
+        return len(self.arms) * (swept + protocol.seeds * protocol.steps)
 
     def step_tokens(self, blueprint: Blueprint) -> int:
         """Tokens trained in a step: whole windows, one at least."""

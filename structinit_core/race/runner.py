@@ -84,6 +84,7 @@ class Runner:
                 "start": entrant.identity,
                 "rate": setting.rate,
                 "warmup": setting.warmup,
+                "steps": self._steps(purpose),
                 "seed": seed,
                 "purpose": purpose,
             }
@@ -121,19 +122,19 @@ class Runner:
                 start = Start(work.rename(kept), start.seconds)
             yield start
 
-    def trainer(self, start: Start, setting: Setting, seed: int) -> Trainer:
-        """The network of ``start`` before its first step."""
+    def trainer(self, start: Start, setting: Setting, seed: int, steps: int) -> Trainer:
+        """The network of ``start`` before the first of ``steps`` steps."""
         protocol = self.job.protocol
         model = load_model(start.directory, self.device)
         order = BatchOrder(self.text.train, self.blueprint.context, protocol.batch_tokens, seed)
-        return Trainer(model, self.blueprint, protocol, order, setting.rate, setting.warmup)
+        return Trainer(model, self.blueprint, protocol, order, steps, setting.rate, setting.warmup)
 
     def shared(self) -> dict[str, Any]:
         """What every run of this race has in common, and a run of another race may not.
 
         ``threads`` is among it: with another number the last bits of a loss differ.
         """
-        apart = {"rates", "warmup", "warmups", "seeds", "seed"}
+        apart = {"steps", "sweep_steps", "rates", "warmup", "warmups", "seeds", "seed"}
         return {
             "version": __version__,
             "config": self.blueprint.config,
@@ -146,18 +147,18 @@ class Runner:
     def _train(
         self, arm: Arm, start: Start, setting: Setting, seed: int, purpose: Purpose, key: str
     ) -> RunRecord:
-        protocol, evidence = self.job.protocol, purpose == "evidence"
+        evidence, steps = purpose == "evidence", self._steps(purpose)
         began = time.perf_counter()
         where = f"{arm.name}, rate {setting.rate:g}, seed {seed}"
-        self.progress.stage(f"{self._position()}: {where}", protocol.steps)
-        trainer = self.trainer(start, setting, seed)
+        self.progress.stage(f"{self._position()}: {where}", steps)
+        trainer = self.trainer(start, setting, seed, steps)
         model = trainer.model
         before = self._meter.probe(model) if evidence else None
         outcome = run(
             trainer,
             self.blueprint,
-            protocol.steps,
-            protocol.evaluated_steps() if evidence else (protocol.steps,),
+            steps,
+            self.job.protocol.evaluated_steps() if evidence else (steps,),
             self._meter.loss,
             self.progress,
         )
@@ -169,7 +170,7 @@ class Runner:
             learning_rate=setting.rate,
             warmup=setting.warmup,
             seed=seed,
-            steps=protocol.steps,
+            steps=steps,
             curve=outcome.curve,
             diverged_at=outcome.diverged_at,
             start_seconds=start.seconds,
@@ -178,6 +179,10 @@ class Runner:
             start=before,
             end=self._meter.probe(model) if finished else None,
         )
+
+    def _steps(self, purpose: Purpose) -> int:
+        protocol = self.job.protocol
+        return protocol.steps if purpose == "evidence" else protocol.trial_steps
 
     def _restore_threads(self) -> None:
         """Counting changes the threads of the OpenMP runtime that torch shares with it."""

@@ -16,7 +16,7 @@ from structinit_core.errors import IncompatibleError, InputError, LimitError
 from structinit_core.initializers.baselines import BASELINES, baseline_stream
 from structinit_core.model import check_config, default_tensors, effective_config
 from structinit_core.progress import Progress
-from structinit_core.race.arms import CLOSED_FORM, Arm, refuse_arm
+from structinit_core.race.arms import COMPILED, Arm, refuse_arm
 from structinit_core.race.protocol import RaceJob
 from structinit_core.race.text import RaceText
 from structinit_core.recipes.compiling import (
@@ -69,11 +69,12 @@ class Starts:
         began = time.perf_counter()
         if arm.shuffled:
             counts = shuffled(counts, seed)
-        if arm.maker == CLOSED_FORM:
+        if arm.maker in COMPILED:
             record = Recorder(progress)
             job = ClosedFormJob(
                 self._job.config,
                 counts=Path("counts"),
+                stages=COMPILED[arm.maker],
                 seed=seed,
                 device=self._job.device,
                 memory_bytes=self._job.memory_bytes,

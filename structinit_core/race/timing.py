@@ -24,10 +24,10 @@ def median_step_seconds(runner: Runner, starts: Sequence[tuple[Start, Setting]])
     One number for all: what differs between medians of one network is the machine's noise.
     """
     runner.progress.stage("timing steps", _ROUNDS * len(starts))
-    seconds: list[float] = []
+    protocol, seconds = runner.job.protocol, list[float]()
     for _ in range(_ROUNDS):
         for start, setting in starts:
-            trainer = runner.trainer(start, setting, runner.job.protocol.seed)
+            trainer = runner.trainer(start, setting, protocol.seed, protocol.steps)
             seconds += step_seconds(trainer, _WARMING + _TIMED)[_WARMING:]
             runner.progress.advance()
     return float(np.median(seconds))

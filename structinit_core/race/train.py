@@ -36,7 +36,7 @@ class Outcome:
 
 
 class Trainer:
-    """A network with its optimiser and data: one step at a time.
+    """A network with its optimiser and data: one step of ``steps`` at a time.
 
     Dropout is off. On CUDA the forward pass runs under bfloat16 autocast; weights, gradients
     and moments stay float32.
@@ -48,12 +48,13 @@ class Trainer:
         blueprint: Blueprint,
         protocol: RaceProtocol,
         order: BatchOrder,
+        steps: int,
         rate: float,
         warmup: float,
     ) -> None:
         self.model = model.eval()
-        self._protocol, self._order = protocol, order
-        self._rate, self._warmup = rate, warmup
+        self._order = order
+        self._steps, self._rate, self._warmup = steps, rate, warmup
         self._device = next(model.parameters()).device
         self._optimizer = torch.optim.AdamW(
             _groups(model, blueprint, protocol.weight_decay), lr=rate, betas=_BETAS, fused=True
@@ -80,7 +81,7 @@ class Trainer:
         if not math.isfinite(float(norm)):
             return False
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._rate, step, self._protocol.steps, self._warmup)
+            group["lr"] = learning_rate(self._rate, step, self._steps, self._warmup)
         self._optimizer.step()
         return True
 

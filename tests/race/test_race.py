@@ -172,7 +172,7 @@ def test_methods_of_this_project_race_and_are_charged(
 ) -> None:
     output = tmp_path / "race"
     shutil.copytree(finished, output)
-    arms = ("default", "closed-form", "shuffled-closed-form", "unigram-bias")
+    arms = ("default", "closed-form", "closed-form-bigram", "shuffled-closed-form", "unigram-bias")
     race_starts(job(texts, *arms), output)
     found = {arm.name: arm for arm in result(output).arms}
     start = {name: arm.curve.mean[0] for name, arm in found.items() if arm.curve}
@@ -182,8 +182,26 @@ def test_methods_of_this_project_race_and_are_charged(
     references = result(output).references
     assert references is not None
     assert start["closed-form"] < references.unigram - 0.3
+    assert start["closed-form-bigram"] < references.unigram - 0.3
     assert start["unigram-bias"] == pytest.approx(references.unigram, abs=0.05)
     assert start["shuffled-closed-form"] > start["default"]
+
+
+def test_a_sweep_may_be_shorter_than_what_counts(
+    job, texts: tuple[Path, Path], finished: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "race"
+    shutil.copytree(finished, output)
+    protocol = job(texts).protocol.model_copy(update={"sweep_steps": 3})
+    shorter = job(texts, protocol=protocol)
+    assert shorter.expected_steps < job(texts).expected_steps
+    race_starts(shorter, output)
+    records = [json.loads(path.read_text()) for path in (output / "runs").iterdir()]
+    swept = {record["steps"] for record in records if record["purpose"] == "sweep"}
+    evidence = {record["steps"] for record in records if record["purpose"] == "evidence"}
+    assert swept == {3, protocol.steps}
+    assert evidence == {protocol.steps}
+    assert result(output).protocol["sweep_steps"] == 3
 
 
 def test_a_checkpoint_races_as_the_method_that_made_it(

@@ -45,7 +45,7 @@ def trainer(rate: float = 1e-2, protocol: RaceProtocol = PROTOCOL, seed: int = 0
         transformers.AutoConfig.for_model("gpt2", **fields)
     )
     order = BatchOrder(stream(), 16, protocol.batch_tokens, seed)
-    return Trainer(model, BLUEPRINT, protocol, order, rate, protocol.warmup)
+    return Trainer(model, BLUEPRINT, protocol, order, protocol.steps, rate, protocol.warmup)
 
 
 def held_out(model: torch.nn.Module) -> float:
@@ -158,7 +158,9 @@ class Bigram(torch.nn.Module):
 def test_a_step_stays_on_the_networks_device() -> None:
     """Mixed devices raise under FakeTensorMode, without a GPU."""
     with FakeTensorMode(), torch.no_grad():
-        one = Trainer(Bigram("cuda"), BLUEPRINT, PROTOCOL, BatchOrder(stream(), 16, 64, 0), 1, 0.05)
+        one = Trainer(
+            Bigram("cuda"), BLUEPRINT, PROTOCOL, BatchOrder(stream(), 16, 64, 0), 20, 1, 0.05
+        )
         ids = torch.zeros((4, 16), dtype=torch.int64, device="cuda")
         loss = one.loss(ids, ids)
         assert loss.device.type == "cuda"
@@ -171,7 +173,7 @@ def test_cuda_learns_as_the_cpu_does() -> None:
     for device in ("cpu", "cuda"):
         one = trainer()
         order = BatchOrder(stream(), 16, 64, 0)
-        moved = Trainer(one.model.to(device), BLUEPRINT, PROTOCOL, order, 1e-2, 0.05)
+        moved = Trainer(one.model.to(device), BLUEPRINT, PROTOCOL, order, 20, 1e-2, 0.05)
         outcome = run(moved, BLUEPRINT, 20, (20,), lambda m: held_out(m.to("cpu")), Silent())
         curves.append(outcome.curve[-1].loss)
     assert curves[0] == pytest.approx(curves[1], abs=0.2)

@@ -38,7 +38,7 @@ def race(
             metavar="NAME=START",
             help="A start to race: a method, NAME=METHOD, or NAME=CHECKPOINT. Methods: default, "
             "gpt2, xavier, xavier-zero-gain, zero-out, unigram-bias, mimetic, mimetic-positive, "
-            "closed-form, shuffled-closed-form, shuffled-unigram-bias.",
+            "closed-form, closed-form-bigram, shuffled-closed-form, shuffled-unigram-bias.",
         ),
     ] = None,
     baseline: Annotated[
@@ -57,6 +57,12 @@ def race(
     documents: o.Border = o.Documents.BLANK,
     text_field: o.TextField = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of a run.")] = None,
+    sweep_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Steps of a run of the sweep.", show_default="as many as the others"
+        ),
+    ] = None,
     batch_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of a step.")] = None,
     eval_tokens: Annotated[
         int | None, typer.Option(min=2, help="Held-out tokens behind every loss.")
@@ -101,6 +107,7 @@ def race(
     named, arms = PRESETS[preset.value]
     chosen = {
         "steps": steps,
+        "sweep_steps": sweep_steps,
         "batch_tokens": batch_tokens,
         "eval_tokens": eval_tokens,
         "rates": tuple(rate) if rate else None,
