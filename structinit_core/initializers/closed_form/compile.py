@@ -26,11 +26,8 @@ from structinit_core.initializers.closed_form.layout import (
 )
 from structinit_core.initializers.closed_form.lift import refuse_narrow
 from structinit_core.initializers.closed_form.network import Network
-from structinit_core.initializers.closed_form.offsets import (
-    OFFSET_STEPS,
-    OffsetModel,
-    fit_offsets,
-)
+from structinit_core.initializers.closed_form.offset_fit import OFFSET_STEPS, fit_offsets
+from structinit_core.initializers.closed_form.offsets import OffsetModel
 from structinit_core.initializers.closed_form.parts import Weights, write_heads, write_units
 from structinit_core.initializers.closed_form.recalibrate import scaled
 from structinit_core.initializers.closed_form.stages import (
@@ -184,6 +181,7 @@ def place_offsets(
         head_lags(blueprint, model.counts),
         divide(blueprint).identity - FILLER_DIMENSIONS,
         blueprint.head_width,
+        windows=windows,
         seed=seed,
         progress=progress,
     )
