@@ -25,6 +25,7 @@ from structinit_core.progress import Silent
 from structinit_core.recipes.counting import CountSource, count_corpus
 
 CPU = torch.device("cpu")
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 class Counting(Silent):
@@ -73,26 +74,38 @@ def test_offsets_predict_unseen_text_better_than_the_bigram(
     assert judged(model, smoothed, windows) < loss(bigram, pairs) - 0.05
 
 
-@pytest.fixture(scope="module")
-def thin(book: Path, tmp_path_factory: pytest.TempPathFactory) -> KneserNey:
-    """A novel over 2,048 tokens: some thirty occurrences each, too few to be believed."""
-    output = tmp_path_factory.mktemp("thin") / "counts"
-    count_corpus(CountSource([book], train_vocabulary=2048, holdout=0.1), output)
-    return KneserNey(open_counts(output))
-
-
-def test_priors_hold_back_what_few_counts_would_teach(
-    thin: KneserNey, monkeypatch: pytest.MonkeyPatch
+def test_the_prior_shortens_what_tokens_add(
+    smoothed: KneserNey, bigram: LogBilinear, windows: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without windows nothing stops the fit: only the priors stand against over-fitting."""
-    windows = cut_windows(thin.counts.held_out_spans, 64)
-    start = refit(factorise(thin, 64, seed=0)[0], target_table(thin, CPU), Silent())
+    def size(prior: float) -> float:
+        monkeypatch.setattr(offset_fit, "_PRIOR", prior)
+        return float(next(fit(bigram, smoothed, windows[:0], steps=40).additions()).norm())
+
+    assert size(1000.0) < 0.6 * size(0.0)
+
+
+@pytest.mark.slow
+def test_priors_keep_a_single_novel_below_the_bigram(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some fifty occurrences a token; without windows only the priors stand against them."""
+    novel = FIXTURES / "corpora" / "frankenstein.txt.gz"
+    count_corpus(CountSource([novel], train_vocabulary=2048), tmp_path / "counts")
+    thin = KneserNey(open_counts(tmp_path / "counts"))
+    windows = cut_windows(thin.counts.held_out_spans, 128)
+    start = refit(factorise(thin, 80, seed=0)[0], target_table(thin, CPU), Silent())
     before = loss(start, scored_pairs(thin.counts.held_out, windows, thin.vocabulary))
-    held = judged(fit(start, thin, windows[:0], steps=30), thin, windows)
+
+    def after() -> float:
+        fitted = fit_offsets(
+            start, thin, (1, 2), 28, 32, windows=windows[:0], seed=0, progress=Silent(), steps=60
+        )
+        return judged(fitted, thin, windows)
+
+    held = after()
     monkeypatch.setattr(offset_fit, "_PRIOR", 0.0)
     monkeypatch.setattr(offset_fit, "_ANCHOR", 0.0)
-    free = judged(fit(start, thin, windows[:0], steps=30), thin, windows)
-    assert held < before < free - 0.1
+    assert held < before < after()
 
 
 def test_the_best_look_is_returned_and_two_without_a_gain_end_the_fit(

@@ -158,7 +158,12 @@ def compile_ngram(
             network, best = candidate, after
 
     if OFFSETS in tried:
-        attempt(OFFSETS, lambda built: place_offsets(built, bigram.codes, model, windows, progress))
+        attempt(
+            OFFSETS,
+            lambda built: place_offsets(
+                built, bigram.codes, model, windows, progress, bigram.samples
+            ),
+        )
     return CompiledNgram(
         network.to(_CPU),
         results,
@@ -170,7 +175,12 @@ def compile_ngram(
 
 
 def place_offsets(
-    network: Network, codes: LogBilinear, model: KneserNey, windows: Windows, progress: Progress
+    network: Network,
+    codes: LogBilinear,
+    model: KneserNey,
+    windows: Windows,
+    progress: Progress,
+    samples: dict[str, float],
 ) -> Network:
     """The offsets fitted from the bigram's ``codes`` and placed, with a held-out gain."""
     blueprint, seed = network.blueprint, network.stream.seed
@@ -184,6 +194,7 @@ def place_offsets(
         windows=windows,
         seed=seed,
         progress=progress,
+        samples=samples,
     )
     progress.stage("offset heads")
 

@@ -15,9 +15,14 @@ from structinit_core.errors import NumericalError
 from structinit_core.initializers.closed_form.codes import LogBilinear
 from structinit_core.initializers.closed_form.contexts import Contexts, scored_contexts
 from structinit_core.initializers.closed_form.lag_tables import lag_tables
-from structinit_core.initializers.closed_form.offset_gradient import offset_gradient
+from structinit_core.initializers.closed_form.offset_gradient import (
+    expected_moments,
+    offset_gradient,
+)
 from structinit_core.initializers.closed_form.offsets import OffsetModel
 from structinit_core.initializers.closed_form.refit import adaptive_step
+from structinit_core.initializers.closed_form.sampled_moments import SampledMoments
+from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY, SAMPLED_COLUMNS
 from structinit_core.linalg import generator
 from structinit_core.progress import Progress
 
@@ -29,7 +34,7 @@ _PRIOR = 200.0
 """Occurrences that "adds nothing" counts as, for every source token at every lag."""
 _ANCHOR = 30.0
 """Occurrences that the bigram's own output code counts as, for every token."""
-_RATE = 0.1
+_RATE = 0.2
 """Step length in units of each parameter's rms at the start."""
 _BIGRAM_SHARE = 0.5
 """The same for the bigram's own codes, which are near their place."""
@@ -45,6 +50,12 @@ _IDENTITY_SCALE = 0.3
 """Rms of the identity codes at the start over that of the prediction codes."""
 
 
+def offsets_multiply_adds(vocabulary: int, rank: int) -> int:
+    """Multiply-adds of the dense products of the fit, at most."""
+    columns = vocabulary if vocabulary <= EXACT_VOCABULARY else SAMPLED_COLUMNS
+    return OFFSET_STEPS * 3 * min(_DRAWN_CONTEXTS, 2 * vocabulary) * columns * rank
+
+
 def fit_offsets(
     start: LogBilinear,
     model: KneserNey,
@@ -57,6 +68,7 @@ def fit_offsets(
     seed: int,
     progress: Progress,
     steps: int = OFFSET_STEPS,
+    samples: dict[str, float] | None = None,
 ) -> OffsetModel:
     """Bigram codes, identity codes and offset maps, all fitted at once from a fitted bigram.
 
@@ -70,11 +82,12 @@ def fit_offsets(
     first-order on counts; no network takes part. Every 20 steps the running mean of the
     iterates is scored on the held-out ``windows``: the best is returned, and two looks without
     a gain end the fit. Without windows all steps are taken. ``lags``: one for each head, of
-    rank ``head_rank``; ``groups`` heads share what they read. Cost: 3·n·V·r multiply-adds a
-    step for n ≤ 4,096 contexts; memory a block of logits, 24 bytes an entry of the tables, 40 a
-    trigram. Deterministic for a seed, device and thread count. Source: ours; the tables are
-    those of the closed-form prototype, section 3, and the model a log-bilinear one (Mnih &
-    Hinton 2007) with shared low-rank maps.
+    rank ``head_rank``; ``groups`` heads share what they read. Above 16,384 tokens a step draws
+    2,048 columns, and ``samples`` is told how many and with what error. Cost: 3·n·V·r
+    multiply-adds a step for n ≤ 4,096 contexts; memory a block of logits, 24 bytes an entry of
+    the tables, 40 a trigram. Deterministic for a seed, device and thread count. Source: ours;
+    the tables are those of the closed-form prototype, section 3, and the model a log-bilinear
+    one (Mnih & Hinton 2007) with shared low-rank maps.
 
     Raises:
         NumericalError: a parameter became NaN or infinite.
@@ -84,6 +97,10 @@ def fit_offsets(
     contexts = Contexts(model.counts)
     draw = generator(seed, "closed-form", "contexts")
     began = generator(seed, "closed-form", "offset maps")
+    sampled = None
+    if model.vocabulary > EXACT_VOCABULARY:
+        columns = generator(seed, "closed-form", "offset columns")
+        sampled = SampledMoments(tables[0].direct, model.unigram, SAMPLED_COLUMNS, columns)
     held_out = _held_out(model, windows, tokens, device)
     parameters = _start(start, lags, groups, identity, head_rank, began)
     right, hold = parameters[1].clone(), _anchor(parameters[0], tables[0].total)
@@ -95,7 +112,8 @@ def fit_offsets(
     drawn = min(_DRAWN_CONTEXTS, 2 * model.vocabulary)
     for step in range(1, steps + 1):
         ids = torch.from_numpy(contexts.draw(drawn, tokens, draw)).to(device)
-        gradients = offset_gradient(_model(parameters, lags, groups), tables, ids, _PRIOR)
+        current = _model(parameters, lags, groups)
+        gradients = offset_gradient(current, tables, ids, _PRIOR, sampled or expected_moments)
         gradients[1].addmm_(parameters[1] - right, hold)
         decay = min(1.0, step / _RAMP) * (1 - (step - 1) / steps)
         for at, slope in enumerate(gradients):
@@ -112,6 +130,12 @@ def fit_offsets(
                 break
     if not all(bool(torch.isfinite(p).all()) for p in (*parameters, *best)):
         raise NumericalError("the fit of the offsets gave NaN or infinity")
+    if sampled is not None and samples is not None:
+        samples |= {
+            "offset_columns": SAMPLED_COLUMNS,
+            "offset_columns_certain_mass": sampled.certain_mass,
+            "offset_log_normalizer_error": sampled.error,
+        }
     return _model(best, lags, groups)
 
 
