@@ -141,8 +141,8 @@ def _full(triangle: Tensor, size: int) -> Tensor:
     """Symmetric matrices (n, size, size) from their upper triangles."""
     place = np.zeros((size, size), np.int64)
     place[np.triu_indices(size)] = np.arange(triangle.shape[1])
-    place = np.maximum(place, place.T).ravel()
-    spread = triangle.index_select(1, torch.from_numpy(place).to(triangle.device))
+    both = torch.from_numpy(np.maximum(place, place.T).ravel())
+    spread = triangle.index_select(1, both.to(triangle.device))
     return spread.view(-1, size, size)
 
 
