@@ -5,7 +5,11 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from structinit_core.blueprint import Blueprint
-from structinit_core.initializers.closed_form import divide, refit_multiply_adds
+from structinit_core.initializers.closed_form import (
+    divide,
+    offsets_multiply_adds,
+    refit_multiply_adds,
+)
 from structinit_core.recipes.count_plan import CountPlan
 
 _LIBRARIES_BYTES = 700 << 20
@@ -17,6 +21,7 @@ SOLVE_BYTES_PER_BIGRAM = 128
 class Plan(BaseModel):
     """The forecast of one ``closed-form`` run; bytes are upper estimates.
 
+    ``offsets_multiply_adds``: at most, where that stage is asked for.
     ``fits``: whether ``solve_bytes`` stays within the memory that was allowed.
     """
 
@@ -35,6 +40,7 @@ class Plan(BaseModel):
     solve_bytes: int
     memory_bytes: int
     refit_multiply_adds: int
+    offsets_multiply_adds: int
     fits: bool
     counting: CountPlan | None
 
@@ -70,6 +76,7 @@ def plan_closed_form(blueprint: Blueprint, counting: CountPlan | None, memory_by
         solve_bytes=solve,
         memory_bytes=max(_LIBRARIES_BYTES + solve, counted),
         refit_multiply_adds=refit_multiply_adds(v, r),
+        offsets_multiply_adds=offsets_multiply_adds(v, r),
         fits=solve <= memory_bytes,
         counting=counting,
     )

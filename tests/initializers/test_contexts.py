@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from structinit_core.cooc import Counts
-from structinit_core.initializers.closed_form.contexts import Contexts
+from structinit_core.corpus import TokenStream
+from structinit_core.initializers.closed_form.contexts import Contexts, scored_contexts
 
 LENGTH = 5
 
@@ -59,3 +60,16 @@ def test_nothing_counted_is_nothing_drawn(counts: Counts) -> None:
         counts, trigram_keys=counts.trigram_keys[:0], trigram_counts=counts.trigram_counts[:0]
     )
     assert Contexts(empty).draw(10, 4, np.random.default_rng(0)).shape == (0, 4)
+
+
+def test_scored_contexts_stay_within_their_window() -> None:
+    stream = TokenStream(np.arange(10, 20, dtype=np.uint16), np.array([0, 10]))
+    before, following = scored_contexts(stream, np.array([[0, 4], [4, 7]]), 3, absent=99)
+    assert following.tolist() == [11, 12, 13, 15, 16]
+    assert before.tolist() == [
+        [10, 99, 99],
+        [11, 10, 99],
+        [12, 11, 10],
+        [14, 99, 99],
+        [15, 14, 99],
+    ]

@@ -8,6 +8,7 @@ from structinit_core.initializers.closed_form.compile import (
     refuse_unsupported,
 )
 from structinit_core.initializers.closed_form.layout import divide
+from structinit_core.initializers.closed_form.offset_fit import offsets_multiply_adds
 from structinit_core.initializers.closed_form.solver import refit_multiply_adds
 from structinit_core.initializers.closed_form.stages import DEFAULT_STAGES, STAGES, chosen_stages
 
@@ -22,6 +23,7 @@ __all__ = [
     "compile_ngram",
     "divide",
     "loss",
+    "offsets_multiply_adds",
     "refit_multiply_adds",
     "refuse_unsupported",
     "scored_pairs",

@@ -26,11 +26,8 @@ from structinit_core.initializers.closed_form.layout import (
 )
 from structinit_core.initializers.closed_form.lift import refuse_narrow
 from structinit_core.initializers.closed_form.network import Network
-from structinit_core.initializers.closed_form.offsets import (
-    OFFSET_STEPS,
-    OffsetModel,
-    fit_offsets,
-)
+from structinit_core.initializers.closed_form.offset_fit import OFFSET_STEPS, fit_offsets
+from structinit_core.initializers.closed_form.offsets import OffsetModel
 from structinit_core.initializers.closed_form.parts import Weights, write_heads, write_units
 from structinit_core.initializers.closed_form.recalibrate import scaled
 from structinit_core.initializers.closed_form.stages import (
@@ -161,7 +158,12 @@ def compile_ngram(
             network, best = candidate, after
 
     if OFFSETS in tried:
-        attempt(OFFSETS, lambda built: place_offsets(built, bigram.codes, model, windows, progress))
+        attempt(
+            OFFSETS,
+            lambda built: place_offsets(
+                built, bigram.codes, model, windows, progress, bigram.samples
+            ),
+        )
     return CompiledNgram(
         network.to(_CPU),
         results,
@@ -173,7 +175,12 @@ def compile_ngram(
 
 
 def place_offsets(
-    network: Network, codes: LogBilinear, model: KneserNey, windows: Windows, progress: Progress
+    network: Network,
+    codes: LogBilinear,
+    model: KneserNey,
+    windows: Windows,
+    progress: Progress,
+    samples: dict[str, float],
 ) -> Network:
     """The offsets fitted from the bigram's ``codes`` and placed, with a held-out gain."""
     blueprint, seed = network.blueprint, network.stream.seed
@@ -184,8 +191,10 @@ def place_offsets(
         head_lags(blueprint, model.counts),
         divide(blueprint).identity - FILLER_DIMENSIONS,
         blueprint.head_width,
+        windows=windows,
         seed=seed,
         progress=progress,
+        samples=samples,
     )
     progress.stage("offset heads")
 

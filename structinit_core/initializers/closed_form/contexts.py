@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from structinit_core.cooc import Counts
+from structinit_core.corpus import TokenStream, scored_positions, window_starts
 
 Ids = NDArray[np.int64]
 
@@ -57,3 +58,15 @@ class Contexts:
         """Index of the trigram that each point of the cumulated counts falls on."""
         at = np.searchsorted(self.ends, wanted, side="right")
         return np.clip(at, low, np.asarray(high) - 1).astype(np.int64)
+
+
+def scored_contexts(stream: TokenStream, windows: Ids, length: int, absent: int) -> tuple[Ids, Ids]:
+    """What stands before each scored token of the windows, and that token: (n, length), (n,).
+
+    Newest first, int64; ``absent`` where the window has not begun.
+    """
+    at = scored_positions(windows)
+    before = at[:, None] - 1 - np.arange(length)
+    known = before >= window_starts(windows)[:, None]
+    ids = stream.ids[np.where(known, before, 0)].astype(np.int64)
+    return np.where(known, ids, absent), stream.ids[at].astype(np.int64)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 
 from structinit_core.cooc import KneserNey
+from structinit_core.errors import UsageError
 from structinit_core.initializers.closed_form.codes import LogBilinear
 from structinit_core.initializers.closed_form.columns import SampledGradient
+from structinit_core.initializers.closed_form.newton import refit_second_order
 from structinit_core.initializers.closed_form.recalibrate import (
     fit_bias,
     predicted_marginal,
@@ -59,8 +61,17 @@ class TableSolver:
         """Cross entropy of the table under the codes in nats."""
         return table_loss(codes, self.table, self.rows)
 
-    def refitted(self, codes: LogBilinear, progress: Progress) -> LogBilinear:
-        """The codes after the first-order refit of both factors and the bias."""
+    def refitted(self, codes: LogBilinear, progress: Progress, order: int = 1) -> LogBilinear:
+        """The codes after the refit of both factors and the bias, first- or second-order.
+
+        Raises:
+            UsageError: the second order of a table that is sampled.
+        """
+        if order == 2:
+            if not self.exact:
+                raise UsageError(f"the second-order refit takes at most {EXACT_VOCABULARY} tokens")
+            drawn = generator(self.seed, "closed-form", "curvatures")
+            return refit_second_order(codes, self.table, progress, drawn)
         if self.exact:
             return refit(codes, self.table, progress)
         drawn = generator(self.seed, "closed-form", "columns")

@@ -8,7 +8,6 @@ from structinit_core.blueprint import Blueprint
 from structinit_core.cooc import Counts
 from structinit_core.errors import UsageError
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
-from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY
 
 BIGRAM, OFFSETS = "bigram", "offsets"
 STAGES = (BIGRAM, OFFSETS)
@@ -83,8 +82,6 @@ def offsets_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
         return f"width {blueprint.width} leaves no room for identity codes"
     if parts.positions > blueprint.head_width:
         return f"heads of width {blueprint.head_width} cannot hold {parts.positions} of positions"
-    if counts.vocabulary > EXACT_VOCABULARY:
-        return f"the vocabulary is above {EXACT_VOCABULARY}"
     if not head_lags(blueprint, counts) or len(counts.trigram_keys) == 0:
         return "the counts hold no second offset"
     return None
