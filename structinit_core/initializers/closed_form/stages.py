@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from structinit_core.blueprint import Blueprint
 from structinit_core.cooc import Counts
 from structinit_core.errors import UsageError
+from structinit_core.initializers.closed_form.attention import lag_beam, seen
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
 from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY
+from structinit_core.model import Wiring, read_wiring
 
 BIGRAM, OFFSETS = "bigram", "offsets"
 STAGES = (BIGRAM, OFFSETS)
@@ -17,6 +19,8 @@ DEFAULT_STAGES = (BIGRAM,)
 """The offsets take minutes, and pay on text of several hundred tokens a vocabulary entry."""
 _HEAD_LAGS = (1, 2, 1, 3, 2, 4, 1, 3)
 """How far each head looks back, the most valuable first."""
+_LEAST_MASS = 0.5
+"""Of the attention that must reach the token looked at."""
 _BYTES_PER_ENTRY, _BYTES_PER_TRIGRAM, _COPIES_OF_CODES = 48, 56, 24
 _COPIES_OF_ATTENTION = 32
 
@@ -53,10 +57,22 @@ def obstacles(
     return left_out
 
 
-def head_lags(blueprint: Blueprint, counts: Counts) -> tuple[int, ...]:
-    """The lag of each head that reads an earlier token, at most as far as was counted."""
-    known = min(len(counts.offsets), blueprint.context) - 1
-    return tuple(lag for lag in _HEAD_LAGS if lag <= known)[: blueprint.heads]
+def head_lags(blueprint: Blueprint, counts: Counts, sharing: int = 1) -> tuple[int, ...]:
+    """The lag of each head that reads an earlier token, at most as far as was counted.
+
+    ``sharing``: heads in a row that have one read map, and so never one lag.
+    """
+    reach = seen(blueprint, read_wiring(blueprint))
+    known = min(len(counts.offsets), reach) - 1
+    lags = [lag for lag in _HEAD_LAGS if lag <= known]
+    sharing = min(sharing, len(set(lags)) or 1)
+    groups: list[list[int]] = []
+    while lags and len(groups) < blueprint.kv_heads:
+        group = sorted(set(lags), key=lags.index)[:sharing]
+        for lag in group:
+            lags.remove(lag)
+        groups.append(group)
+    return tuple(lag for group in groups for lag in group)
 
 
 def offsets_bytes(blueprint: Blueprint, counts: Counts) -> int:
@@ -74,17 +90,30 @@ def offsets_bytes(blueprint: Blueprint, counts: Counts) -> int:
 
 def offsets_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
     """Why the offsets cannot be compiled into this model from these counts, or ``None``."""
-    if blueprint.tied:
-        return "the head is tied"
-    if not blueprint.learned_positions:
-        return "positions are rotary"
-    parts = divide(blueprint)
-    if parts.identity <= FILLER_DIMENSIONS:
+    wiring = read_wiring(blueprint)
+    if blueprint.tied and wiring.parallel and blueprint.layers == 1:
+        return "the head is tied, and the only feed-forward runs beside the attention"
+    if divide(blueprint).identity <= FILLER_DIMENSIONS:
         return f"width {blueprint.width} leaves no room for identity codes"
-    if parts.positions > blueprint.head_width:
-        return f"heads of width {blueprint.head_width} cannot hold {parts.positions} of positions"
     if counts.vocabulary > EXACT_VOCABULARY:
         return f"the vocabulary is above {EXACT_VOCABULARY}"
-    if not head_lags(blueprint, counts) or len(counts.trigram_keys) == 0:
+    lags = head_lags(blueprint, counts)
+    if not lags or len(counts.trigram_keys) == 0:
         return "the counts hold no second offset"
+    return lag_obstacle(blueprint, wiring, max(lags))
+
+
+def lag_obstacle(blueprint: Blueprint, wiring: Wiring, lag: int) -> str | None:
+    """Why no head of the first layer can look ``lag`` tokens back, or ``None``."""
+    if blueprint.head_width < 2 or (
+        not blueprint.learned_positions and not wiring.frequencies.numel()
+    ):
+        return f"heads of width {blueprint.head_width} hold no position"
+    looking = lag_beam(blueprint, wiring, lag, seed=0)
+    mass = 1 / (1 + looking.others(seen(blueprint, wiring), lag))
+    if mass < _LEAST_MASS:
+        return (
+            f"heads of width {blueprint.head_width} with {len(looking.frequencies)} position "
+            f"frequencies can give a token {lag} back {mass:.0%} of their attention at most"
+        )
     return None
