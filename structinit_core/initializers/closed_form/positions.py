@@ -6,20 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, linprog
+from scipy.optimize import brentq, linprog, minimize
+from scipy.special import logsumexp
 
 from structinit_core.errors import NumericalError
 from structinit_core.linalg import generator
 
 LARGEST_LOGIT = 40.0
 """No score of a head is above it: what is sharper learns nothing and rounds badly."""
-OTHERS = 0.02
+OTHERS = 0.1
 """Attention to all other tokens together, over that to the one looked at, where there is room."""
 _CANDIDATES = 4000
 _SEARCH_ELEMENTS = 1 << 25
 _SLOWEST = 0.02
 _DISTANCES_AT_ONCE = 256
-_NEGLIGIBLE = 1e-9
+_NEGLIGIBLE = 1e-6
 
 Floats = NDArray[np.float64]
 
@@ -49,24 +50,66 @@ class Beam:
 def beam(frequencies: Floats, reach: int, lag: int, pairs: int) -> Beam:
     """The narrowest beam of at most ``pairs`` of the waves, for lags up to ``lag``.
 
-    Its amplitudes are in the proportion of :func:`shares`, and sum to what leaves
-    :data:`OTHERS` to the other ``reach`` tokens that are seen, or to :data:`LARGEST_LOGIT`.
+    Amplitudes start in the proportion of :func:`shares`, are moved to where the others get
+    least attention for the same score at the lag, and sum to what leaves :data:`OTHERS` to
+    the other ``reach`` tokens that are seen, or to :data:`LARGEST_LOGIT`.
 
     Raises:
         NumericalError: the linear programme has no solution.
     """
-    chosen = shares(frequencies, reach)
-    if np.count_nonzero(chosen) > pairs:
-        largest = np.sort(np.argsort(-chosen, kind="stable")[:pairs])
-        chosen = np.zeros_like(chosen)
-        chosen[largest] = shares(frequencies[largest], reach)
+    used, chosen = np.arange(len(frequencies)), shares(frequencies, reach)
+    if len(used) > pairs:
+        used = np.sort(np.argsort(-chosen, kind="stable")[:pairs])
+        chosen = shares(frequencies[used], reach)
+    distances = np.arange(reach) - lag
+    losses = _losses(frequencies[used], distances[distances != 0])
+    found = _sharp(losses, chosen)
+    found = _sharp(losses, _least_others(losses, found))
+    amplitudes = np.zeros_like(frequencies)
+    amplitudes[used] = found
+    return Beam(frequencies, amplitudes)
+
+
+def _sharp(losses: Floats, shares: Floats) -> Floats:
+    """Amplitudes in that proportion that leave :data:`OTHERS` to the other distances."""
+    lost = losses @ shares / shares.sum()
 
     def excess(peak: float) -> float:
-        return float(np.log(Beam(frequencies, peak * chosen).others(reach, lag) / OTHERS))
+        return float(logsumexp(-peak * lost) - np.log(OTHERS))
 
     sharp = excess(LARGEST_LOGIT) < 0
     peak = brentq(excess, 0.0, LARGEST_LOGIT) if sharp else LARGEST_LOGIT
-    return Beam(frequencies, peak * chosen)
+    amplitudes: Floats = shares * (peak / shares.sum())
+    return amplitudes
+
+
+def _least_others(losses: Floats, start: Floats) -> Floats:
+    """Amplitudes ≥ 0 with the sum of ``start`` that leave least attention to other distances.
+
+    A smooth convex problem in a few variables: sequential least squares (Kraft 1988).
+    """
+    peak = start.sum()
+
+    def attention(amplitudes: Floats) -> tuple[float, Floats]:
+        lost = losses @ amplitudes
+        total = logsumexp(-lost)
+        return float(total), -(np.exp(-lost - total) @ losses)
+
+    solution = minimize(
+        attention,
+        start,
+        jac=True,
+        method="SLSQP",
+        bounds=[(0, None)] * len(start),
+        constraints={
+            "type": "eq",
+            "fun": lambda amplitudes: amplitudes.sum() - peak,
+            "jac": np.ones_like,
+        },
+    )
+    found: Floats = np.where(solution.x > _NEGLIGIBLE * peak, solution.x, 0.0)
+    found *= peak / max(found.sum(), _NEGLIGIBLE)
+    return found if attention(found)[0] < attention(start)[0] else start
 
 
 def shares(frequencies: Floats, reach: int) -> Floats:

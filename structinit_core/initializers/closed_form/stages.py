@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from structinit_core.blueprint import Blueprint
 from structinit_core.cooc import Counts
 from structinit_core.errors import UsageError
-from structinit_core.initializers.closed_form.attention import lag_beam, seen
+from structinit_core.initializers.closed_form.attention import seen
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
 from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY
-from structinit_core.model import Wiring, read_wiring
+from structinit_core.model import read_wiring
 
 BIGRAM, OFFSETS = "bigram", "offsets"
 STAGES = (BIGRAM, OFFSETS)
@@ -19,8 +19,6 @@ DEFAULT_STAGES = (BIGRAM,)
 """The offsets take minutes, and pay on text of several hundred tokens a vocabulary entry."""
 _HEAD_LAGS = (1, 2, 1, 3, 2, 4, 1, 3)
 """How far each head looks back, the most valuable first."""
-_LEAST_MASS = 0.5
-"""Of the attention that must reach the token looked at."""
 _BYTES_PER_ENTRY, _BYTES_PER_TRIGRAM, _COPIES_OF_CODES = 48, 56, 24
 _COPIES_OF_ATTENTION = 32
 
@@ -97,23 +95,9 @@ def offsets_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
         return f"width {blueprint.width} leaves no room for identity codes"
     if counts.vocabulary > EXACT_VOCABULARY:
         return f"the vocabulary is above {EXACT_VOCABULARY}"
-    lags = head_lags(blueprint, counts)
-    if not lags or len(counts.trigram_keys) == 0:
-        return "the counts hold no second offset"
-    return lag_obstacle(blueprint, wiring, max(lags))
-
-
-def lag_obstacle(blueprint: Blueprint, wiring: Wiring, lag: int) -> str | None:
-    """Why no head of the first layer can look ``lag`` tokens back, or ``None``."""
-    if blueprint.head_width < 2 or (
-        not blueprint.learned_positions and not wiring.frequencies.numel()
-    ):
+    rotary = not blueprint.learned_positions
+    if blueprint.head_width < 2 or (rotary and len(wiring.frequencies) == 0):
         return f"heads of width {blueprint.head_width} hold no position"
-    looking = lag_beam(blueprint, wiring, lag, seed=0)
-    mass = 1 / (1 + looking.others(seen(blueprint, wiring), lag))
-    if mass < _LEAST_MASS:
-        return (
-            f"heads of width {blueprint.head_width} with {len(looking.frequencies)} position "
-            f"frequencies can give a token {lag} back {mass:.0%} of their attention at most"
-        )
+    if not head_lags(blueprint, counts) or len(counts.trigram_keys) == 0:
+        return "the counts hold no second offset"
     return None

@@ -28,6 +28,8 @@ from structinit_core.model import Wiring
 _MARGIN = 1.05
 _IDENTITY_LENGTH = 0.5
 """The longest identity code over the longest prediction code."""
+_MOVED_SHARE = 0.07
+"""Share of a row's energy that is moved: small, for what heads add to it changes the norm."""
 _PREDICTION_SHARE = 0.6
 """Share of the final normalised stream's energy in the prediction and its filler."""
 _BIAS_ENERGY = 0.05
@@ -93,20 +95,21 @@ def place_tied(
     predictor = LogBilinear(as_float(left), as_float(right), codes.bias)
     bias = padded_bias(predictor, rows) / carrier
     w_scale = _MARGIN * longest / np.sqrt(_PREDICTION_SHARE * width)
-    group = (1 - CARRIER_ENERGY) / 2 * width
-    scale = np.sqrt(group) / (_MARGIN * longest)
+    moved_group = _MOVED_SHARE * width
+    group = (1 - CARRIER_ENERGY - _MOVED_SHARE) * width
+    scale = np.sqrt(moved_group) / (_MARGIN * longest)
     needed = bias**2
     needed[:tokens] += (_MARGIN * w_scale * np.linalg.norm(right, axis=1)) ** 2
     left_over = np.full(rows, group)
     left_over[:tokens] -= (scale * known) ** 2 @ np.ones(count)
     stretch = max(1.0, float(np.sqrt((needed / left_over).max())))
-    radius, scale = stretch * np.sqrt(group), stretch * scale
+    radius, scale = stretch * np.sqrt(moved_group), stretch * scale
 
     x_part, w_part = np.zeros((rows, width)), np.outer(bias, into_bias)
     x_part[:tokens] = scale * (left @ into_x.T)
     w_part[:tokens] += w_scale * (right @ into_w.T) + scale * (known @ into_f.T)
     x_part += filler(x_part, radius, into_fill_x, seed, "identity")
-    w_part += filler(w_part, radius, into_fill_w, seed, "output filler")
+    w_part += filler(w_part, stretch * np.sqrt(group), into_fill_w, seed, "output filler")
     level = stretch * np.sqrt(CARRIER_ENERGY * width)
     embed = x_part + w_part + level * into_constant.T
 
