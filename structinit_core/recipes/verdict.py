@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 
 from structinit_core.blueprint import Blueprint
 from structinit_core.cooc import Counts, KneserNey, ReferenceLosses, reference_losses
-from structinit_core.corpus import TokenStream, cut_windows
+from structinit_core.corpus import TokenStream, cut_windows, spread
 from structinit_core.diagnose import Check, Report, Series, loss_checks
 from structinit_core.errors import NumericalError
-from structinit_core.initializers.closed_form import STAGES, CompiledNgram
+from structinit_core.initializers.closed_form import (
+    SAMPLED_TOKENS,
+    STAGES,
+    CompiledNgram,
+    offset_costs,
+)
 from structinit_core.linalg import Device, generator
 from structinit_core.model import forward_loss, load_model
 from structinit_core.progress import Progress
@@ -28,12 +33,14 @@ class Scores:
     """Losses in nats: of the written network, of its predictor, and of the references.
 
     ``references`` is ``None`` where no text was held out; the other two are then of tokens
-    drawn at random, and only their agreement means anything.
+    drawn at random, and only their agreement means anything. ``costs``: what attention and
+    norms take from the offsets, empty without them.
     """
 
     forward: float
     offline: float
     references: ReferenceLosses | None
+    costs: dict[str, float]
 
 
 def score(
@@ -63,7 +70,8 @@ def score(
         raise NumericalError(
             f"the written network scores {forward:.4f} nats, its predictor {offline:.4f}"
         )
-    return Scores(forward, offline, references)
+    costs = offset_costs(compiled.network.to(device), stream, spread(windows, SAMPLED_TOKENS))
+    return Scores(forward, offline, references, costs)
 
 
 def pruning_note(counts: Counts) -> list[str]:
@@ -108,6 +116,10 @@ def compile_report(
         Check(name=f"worth.{stage.name}", value=stage.worth, unit="nats")
         for stage in compiled.stages[1:]
     ]
+    checks += [
+        Check(name=name, value=value, unit="nats" if name.startswith("cost.") else "")
+        for name, value in scores.costs.items()
+    ]
     checks += [Check(name=f"svd.{name}", value=value) for name, value in compiled.facts.items()]
     checks += [
         Check(name=f"sample.{name}", value=value, unit="nats" if name.endswith("_nats") else "")
@@ -138,6 +150,14 @@ def compile_report(
                     "the rest from drawn columns; the bias is fitted on drawn contexts"
                 ]
                 if compiled.samples
+                else []
+            ),
+            *(
+                [
+                    "costs of attention and norms are against the fitted model with neither, on "
+                    f"{SAMPLED_TOKENS} held-out tokens at most"
+                ]
+                if scores.costs
                 else []
             ),
             *(

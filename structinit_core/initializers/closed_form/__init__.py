@@ -3,17 +3,20 @@
 from structinit_core.initializers.closed_form.bigram import StageResult
 from structinit_core.initializers.closed_form.codes import LogBilinear, Pairs, loss, scored_pairs
 from structinit_core.initializers.closed_form.compile import (
+    SAMPLED_TOKENS,
     CompiledNgram,
     compile_ngram,
     refuse_unsupported,
 )
 from structinit_core.initializers.closed_form.layout import divide
 from structinit_core.initializers.closed_form.offset_fit import offsets_multiply_adds
+from structinit_core.initializers.closed_form.price import offset_costs
 from structinit_core.initializers.closed_form.solver import refit_multiply_adds
 from structinit_core.initializers.closed_form.stages import DEFAULT_STAGES, STAGES, chosen_stages
 
 __all__ = [
     "DEFAULT_STAGES",
+    "SAMPLED_TOKENS",
     "STAGES",
     "CompiledNgram",
     "LogBilinear",
@@ -23,6 +26,7 @@ __all__ = [
     "compile_ngram",
     "divide",
     "loss",
+    "offset_costs",
     "offsets_multiply_adds",
     "refit_multiply_adds",
     "refuse_unsupported",

@@ -24,10 +24,9 @@ from structinit_core.initializers.closed_form.layout import (
     divide,
     place,
 )
-from structinit_core.initializers.closed_form.lift import refuse_narrow
+from structinit_core.initializers.closed_form.lift import at_norm, refuse_narrow
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.offset_fit import OFFSET_STEPS, fit_offsets
-from structinit_core.initializers.closed_form.offsets import OffsetModel
 from structinit_core.initializers.closed_form.parts import Weights, write_heads, write_units
 from structinit_core.initializers.closed_form.recalibrate import scaled
 from structinit_core.initializers.closed_form.stages import (
@@ -38,11 +37,13 @@ from structinit_core.initializers.closed_form.stages import (
     obstacles,
     offsets_bytes,
 )
-from structinit_core.initializers.closed_form.tied import place_tied, tied_reads
+from structinit_core.initializers.closed_form.tied import lift_layer, place_tied, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
+from structinit_core.model import Wiring, read_wiring
 from structinit_core.progress import Progress
 
-_GAIN_TOKENS = 1 << 14
+SAMPLED_TOKENS = 1 << 14
+"""Held-out tokens that scalars of the compiled heads are fitted on."""
 _CPU = torch.device("cpu")
 
 Windows = NDArray[np.int64]
@@ -129,8 +130,6 @@ def compile_ngram(
         IncompatibleError: a model this method cannot compile yet.
         NumericalError: NaN or infinity in a factorisation or fit.
     """
-    from structinit_core.model import read_wiring
-
     refuse_unsupported(blueprint)
     left_out = obstacles(stages, blueprint, model.counts, judged=len(windows) > 0)
     tried = [name for name in stages if name != BIGRAM and name not in left_out]
@@ -142,9 +141,9 @@ def compile_ngram(
     bigram = compile_bigram(model, windows, blueprint, seed=seed, device=device, progress=progress)
     results, best = bigram.stages, min(stage.loss for stage in bigram.stages)
     progress.stage("norm accounting")
-    write = place_tied if blueprint.tied else place
-    stream = write(bigram.codes.to(_CPU), blueprint, seed)
-    network = Network(stream, blueprint, read_wiring(blueprint)).to(device)
+    wiring = read_wiring(blueprint)
+    stream = place_codes(bigram.codes.to(_CPU), blueprint, wiring, seed)
+    network = Network(stream, blueprint, wiring).to(device)
     held_out = model.counts.held_out
 
     def attempt(name: str, change: Callable[[Network], Network]) -> None:
@@ -185,25 +184,51 @@ def place_offsets(
     """The offsets fitted from the bigram's ``codes`` and placed, with a held-out gain."""
     blueprint, seed = network.blueprint, network.stream.seed
     progress.stage("offsets on the count tables", OFFSET_STEPS)
+    lags, groups = head_lags(blueprint, model.counts)
     fitted = fit_offsets(
         codes,
         model,
-        head_lags(blueprint, model.counts),
+        lags,
         divide(blueprint).identity - FILLER_DIMENSIONS,
         blueprint.head_width,
         windows=windows,
+        groups=groups,
         seed=seed,
         progress=progress,
         samples=samples,
     )
     progress.stage("offset heads")
+    held_out, sample = model.counts.held_out, spread(windows, SAMPLED_TOKENS)
 
-    def placed(fitted: OffsetModel) -> Network:
-        fitted = fitted.to(_CPU)
-        stream = place(fitted.codes, blueprint, seed, fitted.identity)
-        heads = lag_heads(fitted, stream, blueprint, network.wiring.scales[0])
-        return replace(network, stream=replace(stream, heads=heads)).to(codes.left.device)
+    def placed(codes: LogBilinear) -> Network:
+        model = replace(fitted, codes=codes).to(_CPU)
+        stream = place_codes(model.codes, blueprint, network.wiring, seed, model.identity)
+        heads = lag_heads(model, stream, blueprint, network.wiring)
+        stream = replace(stream, heads=heads, offsets=fitted.to(_CPU))
+        built = replace(network, stream=stream).to(codes.left.device)
+        return steadied(built, held_out, sample) if blueprint.tied else built
 
-    sample = spread(windows, _GAIN_TOKENS)
-    gain = placed(fitted).gain(model.counts.held_out, sample)
-    return placed(replace(fitted, codes=scaled(fitted.codes, gain)))
+    gain = placed(fitted.codes).gain(held_out, sample)
+    return placed(scaled(fitted.codes, gain))
+
+
+def place_codes(
+    codes: LogBilinear,
+    blueprint: Blueprint,
+    wiring: Wiring,
+    seed: int,
+    identity: Tensor | None = None,
+) -> Stream:
+    """The codes in the stream of a model with a head of its own, or a tied one."""
+    if not blueprint.tied:
+        return place(codes, blueprint, seed, identity)
+    layer = lift_layer(blueprint, wiring)
+    return place_tied(codes, blueprint, seed, identity, layer=layer)
+
+
+def steadied(network: Network, stream: TokenStream, windows: Windows) -> Network:
+    """A tied head's network with its lift set for the norm that heads leave on the windows."""
+    lift, *others = network.stream.units
+    factor = network.mean_factor(stream, windows, lift.layer)
+    units = at_norm(lift, factor / network.stream.coordinates.shrink)
+    return replace(network, stream=replace(network.stream, units=(units, *others)))

@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from structinit_core.blueprint import Blueprint, Norm
+from structinit_core.blueprint import Blueprint, Kind, Norm, Role
 from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.closed_form.codes import LogBilinear, least_log_normalizer
-from structinit_core.initializers.closed_form.parts import Head, Units, as_float
+from structinit_core.initializers.closed_form.offsets import OffsetModel
+from structinit_core.initializers.closed_form.parts import Head, Units, as_float, holds
 from structinit_core.initializers.closed_form.positions import frequencies
 from structinit_core.linalg import basis_without_mean, generator, random_basis
 
@@ -53,8 +54,9 @@ class Coordinates:
     prediction: x, (d, r), which the head reads, or the first feed-forward where it is tied;
     identity: f, (d, c), that other parts read. filler: random-sign codes that bring tokens to
     one length. carrier: (d, 1), of biases. positions: (d, 2m), empty where they are rotary.
-    scale: what a code is multiplied by; shrink: what the first norm multiplies the stream by;
-    position_length: of a position in the stream.
+    constant: (d, 1), in which every row holds ``level``, 0 where none does. scale: what a code
+    is multiplied by; shrink: what the first norm multiplies the stream by; position_length:
+    of a position in the stream.
     """
 
     prediction: Floats
@@ -62,6 +64,8 @@ class Coordinates:
     filler: Floats
     carrier: Floats
     positions: Floats
+    constant: Floats
+    level: float
     scale: float
     shrink: float
     position_length: float
@@ -74,7 +78,7 @@ class Stream:
     embed and head: float32 (V, d), head ``None`` where it is tied; position: float32
     (context, d), ``None`` where positions are rotary; final_bias: float32 (d,), ``None``
     without one. predictor: the bigram as it stands in the stream, long rows clipped. heads
-    and units: what is written into the layers.
+    and units: what is written into the layers; offsets: what the heads were fitted as.
     """
 
     embed: Tensor
@@ -87,6 +91,7 @@ class Stream:
     seed: int
     heads: tuple[Head, ...] = ()
     units: tuple[Units, ...] = ()
+    offsets: OffsetModel | None = None
 
     @property
     def carrier(self) -> Tensor:
@@ -106,7 +111,8 @@ class Stream:
 def divide(blueprint: Blueprint) -> Dimensions:
     """The default division of d coordinates: five eighths predict, the rest identify.
 
-    With a tied head token and output codes share the row: each gets nearly half.
+    With a tied head token and output codes share the row: each gets nearly half, and the
+    token code and what it is moved to have a filler each beside ``identity``.
 
     Raises:
         IncompatibleError: d is too small to hold the parts.
@@ -115,8 +121,8 @@ def divide(blueprint: Blueprint) -> Dimensions:
     positions = 2 * max(1, min(8, width // 16)) if blueprint.learned_positions else 0
     lost = 1 if blueprint.norm is Norm.LAYER else 0
     if blueprint.tied:
-        identity = max(2, width // 32)
-        prediction = (width - lost - 2 - positions - 3 * identity) // 2
+        identity = max(FILLER_DIMENSIONS, width // 8)
+        prediction = (width - lost - 2 - positions - identity - 2 * FILLER_DIMENSIONS) // 2
     else:
         prediction = 5 * width // 8
         identity = width - lost - 1 - positions - prediction
@@ -136,7 +142,8 @@ def place(
     length p, p² = 0.15·d, in dimensions of its own. So each norm multiplies by the constant
     c₀ = 1/√(1 + p²/d + ε), and logits = head·norm(h) are x_a·w_b + b_b up to rounding.
     The bias reaches the logits through the carrier: LayerNorm's final bias sets it to √d and
-    the stream leaves it empty; under RMSNorm every row holds the same value there.
+    the stream leaves it empty; under RMSNorm every row holds the same value there, and so it
+    does where rotary heads have no other constant to look with.
     Tokens beyond the tokenizer's vocabulary get an identity code and a low logit.
 
     ``identity``, float32 (V, c), are codes that offset heads read: they take the place of the
@@ -151,13 +158,22 @@ def place(
     width, vocabulary = blueprint.width, blueprint.vocabulary
     spare = parts.identity + parts.prediction - known
     into = coordinates(blueprint, (rank, known - rank, spare, 1, parts.positions), seed)
-    carried = np.sqrt(CARRIER_ENERGY * width) if blueprint.norm is Norm.RMS else 0.0
+    carried = np.sqrt(CARRIER_ENERGY * width) if carries_constant(blueprint) else 0.0
     scale = np.sqrt(width - carried**2) / (_RADIUS * longest)
     shrink = 1 / np.sqrt(1 + position_energy(blueprint) + blueprint.norm_epsilon)
     length = np.sqrt(position_energy(blueprint) * width)
     x, f, spare_part, bias_part, position_part = into
     at = Coordinates(
-        x, f, spare_part, bias_part, position_part, float(scale), float(shrink), float(length)
+        prediction=x,
+        identity=f,
+        filler=spare_part,
+        carrier=bias_part,
+        positions=position_part,
+        constant=bias_part,
+        level=float(carried),
+        scale=float(scale),
+        shrink=float(shrink),
+        position_length=float(length),
     )
     embed = np.zeros((vocabulary, width))
     embed[:tokens] = scale * (rows @ np.concatenate((at.prediction, at.identity), axis=1).T)
@@ -218,6 +234,12 @@ def padded_bias(predictor: LogBilinear, rows: int) -> Floats:
         padded[len(bias) :] = min(float(bias.min()), float(bound))
     centred: Floats = padded - padded.mean()
     return centred
+
+
+def carries_constant(blueprint: Blueprint) -> bool:
+    """Whether the rows of a model with an untied head hold a constant."""
+    biased = blueprint.learned_positions or holds(blueprint, Role.ATTN_Q, Kind.BIAS)
+    return blueprint.norm is Norm.RMS or not biased
 
 
 def position_energy(blueprint: Blueprint) -> float:

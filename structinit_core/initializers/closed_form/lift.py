@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from structinit_core.blueprint import Blueprint
 from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Units, as_float
 
-_GATE = 2.0
-"""Pre-activation of every gate that is held open."""
+_OPEN_GATE = 2.0
+"""Pre-activation of a gate where none takes out the norm."""
+_GATES = torch.linspace(-8.0, 0.0, 8001, dtype=torch.float64)
 Floats = NDArray[np.float64]
 
 
@@ -52,19 +53,38 @@ def refuse_narrow(blueprint: Blueprint, reads: int) -> None:
         )
 
 
-def lift_units(lift: LinearMap, blueprint: Blueprint) -> Units:
-    """The first layer's feed-forward units that compute ``lift``.
+def lift_units(lift: LinearMap, blueprint: Blueprint, layer: int = 0) -> Units:
+    """The first feed-forward units of ``layer``, which compute ``lift``.
 
     Each activation here has g(u) − g(−u) = u, so two units with opposite signs are linear;
-    behind a gate that reads only the constant, one unit is.
-    Source: closed-form note 3.3, "Tied head".
+    behind a gate that reads only the constant, one unit is. Where attention has changed the
+    norm by a factor κ, pairs compute κ times the map; behind :func:`steady_gate` units compute
+    the map itself up to (1 − κ)².
+    Source: closed-form note 3.3, "Tied head"; the gate is ours.
     """
     read, write, gates = lift.read.T, lift.write / lift.shrink, None
     if blueprint.gated:
-        opened = ACTIVATIONS[blueprint.activation](torch.tensor(_GATE, dtype=torch.float64))
-        gate = lift.constant * _GATE / (lift.shrink * lift.level)
+        opening = steady_gate(blueprint.activation)
+        opened = ACTIVATIONS[blueprint.activation](torch.tensor(opening, dtype=torch.float64))
+        gate = lift.constant * opening / (lift.shrink * lift.level)
         gates = as_float(np.tile(gate, (len(read), 1)))
         write = write / float(opened)
     else:
         read, write = np.concatenate((read, -read)), np.concatenate((write, -write), axis=1)
-    return Units(0, as_float(read), as_float(write), gates)
+    return Units(layer, as_float(read), as_float(write), gates)
+
+
+def steady_gate(activation: str) -> float:
+    """The pre-activation u < 0 at which κ·g(κ·u) is stationary in κ at 1: that of u·g(u).
+
+    2 for an activation without one.
+    """
+    products = _GATES * ACTIVATIONS[activation](_GATES)
+    best = int(products.argmax())
+    return float(_GATES[best]) if float(products[best]) > 0 else _OPEN_GATE
+
+
+def at_norm(units: Units, factor: float) -> Units:
+    """``units`` of a :func:`lift_units` for a norm that multiplies by ``factor`` times as much."""
+    gate = None if units.gate is None else units.gate / factor
+    return replace(units, down=units.down / factor, gate=gate)

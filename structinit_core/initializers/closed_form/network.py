@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from structinit_core.blueprint import Blueprint, Norm, Role
+from structinit_core.blueprint import Blueprint, Kind, Norm, Role
 from structinit_core.corpus import TokenStream
 from structinit_core.initializers.closed_form.codes import block_rows
 from structinit_core.initializers.closed_form.layout import Stream
-from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Head, Units
+from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Head, Units, holds
 from structinit_core.initializers.closed_form.recalibrate import GAIN_RANGE
 
 if TYPE_CHECKING:
@@ -80,15 +80,18 @@ class Network:
         """What the heads of one layer add: (n, T, d)."""
         added = torch.zeros_like(normed)
         for head in heads:
-            query = functional.linear(normed, head.query, head.query_bias)
-            key = functional.linear(normed, head.key, head.key_bias)
-            query = self._turned(self._scaled(query, head.query_gain))
-            key = self._turned(self._scaled(key, head.key_gain))
-            scores = self.wiring.scales[head.layer] * (query @ key.transpose(1, 2))
-            scores += self._unseen(scores, self.wiring.windows[head.layer])
-            mixed = torch.softmax(scores, dim=2) @ (normed @ head.value.T)
-            added += mixed @ head.output.T
+            attention = torch.softmax(self.scores(head, normed), dim=2)
+            added += attention @ (normed @ head.value.T) @ head.output.T
         return added
+
+    def scores(self, head: Head, normed: Tensor) -> Tensor:
+        """What the softmax of a head takes in: (n, T, T), −∞ where a query may not look."""
+        query = functional.linear(normed, head.query, head.query_bias)
+        key = functional.linear(normed, head.key, head.key_bias)
+        query = self._turned(self._scaled(query, head.query_gain))
+        key = self._turned(self._scaled(key, head.key_gain))
+        scores = self.wiring.scales[head.layer] * (query @ key.transpose(1, 2))
+        return scores + self._unseen(scores, self.wiring.windows[head.layer])
 
     def fed_forward(self, part: Units, normed: Tensor) -> Tensor:
         """What some units of one layer add: (n, T, d)."""
@@ -98,6 +101,15 @@ class Network:
             hidden = hidden + part.bias
         hidden = act(hidden) if part.gate is None else hidden * act(normed @ part.gate.T)
         return hidden @ part.down.T
+
+    def mean_factor(self, stream: TokenStream, windows: NDArray[np.int64], layer: int) -> float:
+        """What the feed-forward norm of ``layer`` multiplies the stream by, mean over tokens."""
+        total, count = 0.0, 0
+        for ids, known in self.batches(stream, windows):
+            hidden = self.residual(ids, before=layer)[known]
+            factors = self.normalised(hidden).norm(dim=1) / hidden.norm(dim=1)
+            total, count = total + float(factors.double().sum()), count + len(factors)
+        return total / max(count, 1)
 
     def outputs(
         self, stream: TokenStream, windows: NDArray[np.int64]
@@ -161,7 +173,7 @@ class Network:
 
     def _scaled(self, rows: Tensor, gain: Tensor | None) -> Tensor:
         """Queries or keys under the norm of their own that some families have."""
-        if not any(Role.Q_NORM in spec.roles for spec in self.blueprint.tensors):
+        if not holds(self.blueprint, Role.Q_NORM, Kind.WEIGHT):
             return rows
         scaled: Tensor = functional.rms_norm(
             rows, rows.shape[-1:], gain, eps=self.blueprint.norm_epsilon

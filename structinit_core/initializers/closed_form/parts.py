@@ -87,9 +87,18 @@ class Weights:
 
 
 def write_heads(heads: Sequence[Head], weights: Weights) -> None:
-    """Write ``heads`` over the rows of their own; other heads keep their fill."""
+    """Write ``heads`` over the rows of their own; other heads keep their fill.
+
+    Where ``heads`` set the gains of normalised queries and keys, the rows of the fill are
+    divided by them, so that it keeps its direction.
+    """
     blueprint = weights.blueprint
     size, group = blueprint.head_width, blueprint.heads // blueprint.kv_heads
+    gains = {head.layer: (head.query_gain, head.key_gain) for head in heads}
+    for layer, each in gains.items():
+        for role, gain in zip((Role.ATTN_Q, Role.ATTN_K), each, strict=True):
+            if gain is not None:
+                weights.weight(role, layer).view(-1, size, blueprint.width).div_(gain[:, None])
     for head in heads:
         own = slice(head.index * size, (head.index + 1) * size)
         shared = slice(head.index // group * size, (head.index // group + 1) * size)
@@ -129,6 +138,11 @@ def write_units(units: Sequence[Units], weights: Weights) -> None:
             weights.weight(Role.MLP_GATE, part.layer)[rows] = part.gate
         if part.bias is not None:
             weights.bias(Role.MLP_UP, part.layer)[rows] = part.bias
+
+
+def holds(blueprint: Blueprint, role: Role, kind: Kind) -> bool:
+    """Whether the model's layers have such a tensor."""
+    return any(spec.kind is kind and role in spec.roles for spec in blueprint.tensors)
 
 
 def as_float(values: NDArray[np.float64]) -> Tensor:

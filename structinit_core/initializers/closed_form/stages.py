@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from structinit_core.blueprint import Blueprint
 from structinit_core.cooc import Counts
 from structinit_core.errors import UsageError
+from structinit_core.initializers.closed_form.attention import seen
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
+from structinit_core.model import read_wiring
 
 BIGRAM, OFFSETS = "bigram", "offsets"
 STAGES = (BIGRAM, OFFSETS)
@@ -52,15 +54,29 @@ def obstacles(
     return left_out
 
 
-def head_lags(blueprint: Blueprint, counts: Counts) -> tuple[int, ...]:
-    """The lag of each head that reads an earlier token, at most as far as was counted."""
-    known = min(len(counts.offsets), blueprint.context) - 1
-    return tuple(lag for lag in _HEAD_LAGS if lag <= known)[: blueprint.heads]
+def head_lags(blueprint: Blueprint, counts: Counts) -> tuple[tuple[int, ...], int]:
+    """The lag of each head that reads an earlier token, and how many in a row share a read map.
+
+    At most as far as was counted. Heads share where the model's do, keys and values too: such
+    heads look at different lags as long as there are any.
+    """
+    sharing = blueprint.heads // blueprint.kv_heads
+    reach = seen(blueprint, read_wiring(blueprint))
+    known = min(len(counts.offsets), reach) - 1
+    lags = [lag for lag in _HEAD_LAGS if lag <= known]
+    sharing = min(sharing, len(set(lags)) or 1)
+    groups: list[list[int]] = []
+    while lags and len(groups) < blueprint.kv_heads:
+        group = sorted(set(lags), key=lags.index)[:sharing]
+        for lag in group:
+            lags.remove(lag)
+        groups.append(group)
+    return tuple(lag for group in groups for lag in group), sharing
 
 
 def offsets_bytes(blueprint: Blueprint, counts: Counts) -> int:
     """Bytes that fitting the offsets takes beyond the bigram: an upper estimate."""
-    furthest = max(head_lags(blueprint, counts), default=0)
+    furthest = max(head_lags(blueprint, counts)[0], default=0)
     entries = sum(int(table.nnz) for table in counts.offsets[: furthest + 1])
     codes = 4 * counts.vocabulary * divide(blueprint).prediction
     return int(
@@ -73,15 +89,14 @@ def offsets_bytes(blueprint: Blueprint, counts: Counts) -> int:
 
 def offsets_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
     """Why the offsets cannot be compiled into this model from these counts, or ``None``."""
-    if blueprint.tied:
-        return "the head is tied"
-    if not blueprint.learned_positions:
-        return "positions are rotary"
-    parts = divide(blueprint)
-    if parts.identity <= FILLER_DIMENSIONS:
+    wiring = read_wiring(blueprint)
+    if blueprint.tied and wiring.parallel and blueprint.layers == 1:
+        return "the head is tied, and the only feed-forward runs beside the attention"
+    if divide(blueprint).identity <= FILLER_DIMENSIONS:
         return f"width {blueprint.width} leaves no room for identity codes"
-    if parts.positions > blueprint.head_width:
-        return f"heads of width {blueprint.head_width} cannot hold {parts.positions} of positions"
-    if not head_lags(blueprint, counts) or len(counts.trigram_keys) == 0:
+    rotary = not blueprint.learned_positions
+    if blueprint.head_width < 2 or (rotary and len(wiring.frequencies) == 0):
+        return f"heads of width {blueprint.head_width} hold no position"
+    if not head_lags(blueprint, counts)[0] or len(counts.trigram_keys) == 0:
         return "the counts hold no second offset"
     return None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Norm
 from structinit_core.initializers.closed_form.codes import LogBilinear
 from structinit_core.initializers.closed_form.layout import (
     CARRIER_ENERGY,
+    FILLER_DIMENSIONS,
     Coordinates,
+    Floats,
     Stream,
     clip,
     coordinates,
@@ -20,8 +23,13 @@ from structinit_core.initializers.closed_form.layout import (
 )
 from structinit_core.initializers.closed_form.lift import LinearMap, lift_units, refuse_narrow
 from structinit_core.initializers.closed_form.parts import as_float
+from structinit_core.model import Wiring
 
 _MARGIN = 1.05
+_IDENTITY_LENGTH = 0.5
+"""The longest identity code over the longest prediction code."""
+_MOVED_SHARE = 0.07
+"""Share of a row's energy that is moved: small, for what heads add to it changes the norm."""
 _PREDICTION_SHARE = 0.6
 """Share of the final normalised stream's energy in the prediction and its filler."""
 _BIAS_ENERGY = 0.05
@@ -31,19 +39,36 @@ _BIAS_ENERGY = 0.05
 def tied_reads(blueprint: Blueprint) -> int:
     """Inputs of the linear map a tied head needs."""
     parts = divide(blueprint)
-    return 2 * parts.prediction + 2 * parts.identity + 1 + (blueprint.norm is Norm.RMS)
+    fillers = parts.identity + FILLER_DIMENSIONS
+    return 2 * parts.prediction + fillers + 1 + (blueprint.norm is Norm.RMS)
 
 
-def place_tied(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
+def lift_layer(blueprint: Blueprint, wiring: Wiring) -> int:
+    """The first layer whose feed-forward takes in what the heads of the first have added."""
+    return 1 if wiring.parallel and blueprint.layers > 1 else 0
+
+
+def place_tied(
+    codes: LogBilinear,
+    blueprint: Blueprint,
+    seed: int,
+    identity: Tensor | None = None,
+    *,
+    layer: int = 0,
+) -> Stream:
     """The codes written into a model whose head is its embedding.
 
     A row holds the token's own code x_a and, in other coordinates, its output code w_a and
-    bias b_a. Coordinates: x (r) | w (r) | bias (1) | filler of x (c) | filler of w (c) |
-    buffer (c) | constant (1) | positions (2m). The first feed-forward, exactly linear, moves
-    x into the coordinates of w and its filler into the buffer, and erases all else of the
-    row; so the head reads x_a·w_b + b_b, and every norm stays a constant: the rows have one
-    length, and so have the moved codes. Rows are longer than √d where the logits need it.
+    bias b_a. Coordinates: x (r) | w (r) | bias (1) | identity code (c) | filler of x (2) |
+    filler of the rest | buffer (2) | constant (1) | positions (2m). The feed-forward of
+    ``layer``, exactly linear, moves x, and what heads have added to it, into the coordinates
+    of w and its filler into the buffer, and erases all else of the row; so the head reads
+    x_a·w_b + b_b, and every norm is a constant as long as heads add nothing: the rows have
+    one length, and so have the moved codes. Rows are longer than √d where the logits need it.
     Rank is about halved against an untied head. Source: closed-form note 3.3, ours.
+
+    ``identity``, float32 (V, c), are codes that offset heads read; the rest of their
+    coordinates is filler.
 
     Raises:
         IncompatibleError: the feed-forward is too narrow.
@@ -51,12 +76,16 @@ def place_tied(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
     refuse_narrow(blueprint, tied_reads(blueprint))
     parts = divide(blueprint)
     left, clipped_left, longest = clip(codes.left.double().numpy())
-    right, clipped_right, furthest = clip(codes.right.double().numpy())
+    right, clipped_right, _ = clip(codes.right.double().numpy())
     tokens, rank = left.shape
+    known, clipped_known = _shortened(identity, tokens, _IDENTITY_LENGTH * longest)
     width, rows = blueprint.width, blueprint.vocabulary
-    sizes = (rank, rank, 1, *[parts.identity] * 3, 1, parts.positions)
+    count = known.shape[1]
+    spare = parts.identity + parts.prediction - rank - count
+    sizes = (rank, rank, 1, count, FILLER_DIMENSIONS, spare, FILLER_DIMENSIONS, 1, parts.positions)
     into = coordinates(blueprint, sizes, seed)
-    into_x, into_w, into_bias, into_fill_x, into_fill_w, into_buffer, into_constant, into_p = into
+    into_x, into_w, into_bias, into_f, into_fill_x, into_fill_w, into_buffer, *into = into
+    into_constant, into_p = into
 
     # The stream before the final norm, per unit of token energy: moved codes and the rest.
     rms = blueprint.norm is Norm.RMS
@@ -66,16 +95,21 @@ def place_tied(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
     predictor = LogBilinear(as_float(left), as_float(right), codes.bias)
     bias = padded_bias(predictor, rows) / carrier
     w_scale = _MARGIN * longest / np.sqrt(_PREDICTION_SHARE * width)
-    group = (1 - CARRIER_ENERGY) / 2 * width
-    needed = (_MARGIN * w_scale * furthest) ** 2 + float((bias**2).max())
-    stretch = max(1.0, float(np.sqrt(needed / group)))
-    radius = stretch * np.sqrt(group)
+    moved_group = _MOVED_SHARE * width
+    group = (1 - CARRIER_ENERGY - _MOVED_SHARE) * width
+    scale = np.sqrt(moved_group) / (_MARGIN * longest)
+    needed = bias**2
+    needed[:tokens] += (_MARGIN * w_scale * np.linalg.norm(right, axis=1)) ** 2
+    left_over = np.full(rows, group)
+    left_over[:tokens] -= (scale * known) ** 2 @ np.ones(count)
+    stretch = max(1.0, float(np.sqrt((needed / left_over).max())))
+    radius, scale = stretch * np.sqrt(moved_group), stretch * scale
 
     x_part, w_part = np.zeros((rows, width)), np.outer(bias, into_bias)
-    x_part[:tokens] = radius / (_MARGIN * longest) * (left @ into_x.T)
-    w_part[:tokens] += w_scale * (right @ into_w.T)
+    x_part[:tokens] = scale * (left @ into_x.T)
+    w_part[:tokens] += w_scale * (right @ into_w.T) + scale * (known @ into_f.T)
     x_part += filler(x_part, radius, into_fill_x, seed, "identity")
-    w_part += filler(w_part, radius, into_fill_w, seed, "output filler")
+    w_part += filler(w_part, stretch * np.sqrt(group), into_fill_w, seed, "output filler")
     level = stretch * np.sqrt(CARRIER_ENERGY * width)
     embed = x_part + w_part + level * into_constant.T
 
@@ -83,12 +117,13 @@ def place_tied(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
     token_energy = stretch**2 * width
     others = rest * token_energy + epsilon * width
     moved = np.sqrt(_PREDICTION_SHARE / (1 - _PREDICTION_SHARE) * others) / radius
-    read = [into_x, into_w, into_bias, into_fill_x, into_fill_w]
+    read = [into_x, into_w, into_bias, into_fill_x, into_f, into_fill_w]
     write = [
         moved * into_w - into_x,
         -into_w,
         -into_bias,
         moved * into_buffer - into_fill_x,
+        -into_f,
         -into_fill_w,
     ]
     if rms:
@@ -110,16 +145,27 @@ def place_tied(codes: LogBilinear, blueprint: Blueprint, seed: int) -> Stream:
         final_bias=None if rms else as_float(carrier * into_bias[:, 0]),
         coordinates=Coordinates(
             prediction=into_x,
-            identity=into_fill_x[:, :0],
+            identity=into_f,
             filler=into_fill_x,
             carrier=into_bias,
             positions=into_p,
-            scale=float(radius / (_MARGIN * longest)),
+            constant=into_constant,
+            level=float(level),
+            scale=float(scale),
             shrink=float(shrink),
             position_length=float(length),
         ),
         predictor=predictor,
-        clipped_rows=clipped_left + clipped_right,
+        clipped_rows=clipped_left + clipped_right + clipped_known,
         seed=seed,
-        units=(lift_units(lift, blueprint),),
+        units=(lift_units(lift, blueprint, layer),),
     )
+
+
+def _shortened(codes: Tensor | None, tokens: int, longest: float) -> tuple[Floats, int]:
+    """Codes (V, c) with no row longer than that, none for ``None``, and how many were."""
+    if codes is None:
+        return np.zeros((tokens, 0)), 0
+    rows = codes.double().numpy()
+    factors = np.minimum(1.0, longest / np.maximum(np.linalg.norm(rows, axis=1), 1e-30))
+    return rows * factors[:, None], int((factors < 1).sum())
