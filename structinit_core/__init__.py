@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from structinit_core.blueprint import make_blueprint, read_config
-    from structinit_core.checkpoint import read_tensors
+    from structinit_core.checkpoint import load_paired_views, read_tensors
     from structinit_core.cooc import KneserNey, open_counts
     from structinit_core.corpus import Border
     from structinit_core.diagnose import Report, report_page
     from structinit_core.errors import StructinitError
+    from structinit_core.initializers.paired_views import solve_views
     from structinit_core.progress import Progress
     from structinit_core.race import RaceJob, RaceProtocol, RaceResult, parse_arms, race_starts
     from structinit_core.recipes.cluster import count_on_cluster
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         plan_export,
     )
     from structinit_core.recipes.merging import merge_counts
+    from structinit_core.recipes.paired_views import PairedViewsJob, fit_paired_views
     from structinit_core.recipes.solve_plan import Plan
 
 __version__ = "0.1.0"
@@ -41,6 +43,7 @@ _HOMES = {
     "ExportFormat": "recipes.exporting",
     "ExportJob": "recipes.exporting",
     "KneserNey": "cooc",
+    "PairedViewsJob": "recipes.paired_views",
     "Plan": "recipes.solve_plan",
     "Progress": "progress",
     "RaceJob": "race",
@@ -53,6 +56,8 @@ _HOMES = {
     "count_on_cluster": "recipes.cluster",
     "diagnose_checkpoint": "recipes.diagnosing",
     "export_checkpoint": "recipes.exporting",
+    "fit_paired_views": "recipes.paired_views",
+    "load_paired_views": "checkpoint",
     "make_blueprint": "blueprint",
     "merge_counts": "recipes.merging",
     "open_counts": "cooc",
@@ -63,6 +68,7 @@ _HOMES = {
     "read_config": "blueprint",
     "read_tensors": "checkpoint",
     "report_page": "diagnose",
+    "solve_views": "initializers.paired_views",
 }
 
 __all__ = [
@@ -73,6 +79,7 @@ __all__ = [
     "ExportFormat",
     "ExportJob",
     "KneserNey",
+    "PairedViewsJob",
     "Plan",
     "Progress",
     "RaceJob",
@@ -85,6 +92,8 @@ __all__ = [
     "count_on_cluster",
     "diagnose_checkpoint",
     "export_checkpoint",
+    "fit_paired_views",
+    "load_paired_views",
     "make_blueprint",
     "merge_counts",
     "open_counts",
@@ -95,6 +104,7 @@ __all__ = [
     "read_config",
     "read_tensors",
     "report_page",
+    "solve_views",
 ]
 
 

@@ -5,6 +5,7 @@ from structinit_core.checkpoint.directory import (
     CHECKPOINT_VERSION,
     write_directory,
 )
+from structinit_core.checkpoint.paired_views import load_paired_views, write_paired_views
 from structinit_core.checkpoint.reader import StoredTensors, open_tensors, read_tensors, shard_files
 from structinit_core.checkpoint.writer import DEFAULT_SHARD_BYTES, write_checkpoint, write_tensor
 
@@ -13,10 +14,12 @@ __all__ = [
     "CHECKPOINT_VERSION",
     "DEFAULT_SHARD_BYTES",
     "StoredTensors",
+    "load_paired_views",
     "open_tensors",
     "read_tensors",
     "shard_files",
     "write_checkpoint",
     "write_directory",
+    "write_paired_views",
     "write_tensor",
 ]

@@ -15,7 +15,11 @@ from structinit_core.cooc.matrices import (
 from structinit_core.cooc.merge import merge_parts
 from structinit_core.cooc.parts import Part, open_part
 from structinit_core.cooc.prune import read_pruned
-from structinit_core.cooc.references import ReferenceLosses, reference_losses
+from structinit_core.cooc.references import (
+    ReferenceLosses,
+    reference_losses,
+    reference_losses_at,
+)
 from structinit_core.cooc.shuffle import shuffled
 
 __all__ = [
@@ -36,6 +40,7 @@ __all__ = [
     "open_part",
     "read_pruned",
     "reference_losses",
+    "reference_losses_at",
     "shuffled",
     "window_counts",
     "window_view",

@@ -37,7 +37,19 @@ def reference_losses(
         InputError: no scored token.
         IncompatibleError: a token outside the counted vocabulary.
     """
-    positions, starts = scored_positions(windows), window_starts(windows)
+    return reference_losses_at(model, stream, scored_positions(windows), window_starts(windows))
+
+
+def reference_losses_at(
+    model: KneserNey,
+    stream: TokenStream,
+    positions: NDArray[np.int64],
+    starts: NDArray[np.int64],
+) -> ReferenceLosses:
+    """As :func:`reference_losses`, at chosen ``positions`` of the stream, int64 (n,).
+
+    ``starts``, int64 (n,): where what may be looked at begins; each is before its position.
+    """
     if len(positions) == 0:
         raise InputError("the text holds no document of two tokens to score")
     sums = np.zeros(3)

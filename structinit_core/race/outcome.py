@@ -91,7 +91,7 @@ def result_of(
             "trained_tokens": job.step_tokens(blueprint) * protocol.steps,
         },
         protocol=protocol.model_dump(mode="json") | {"optimizer": OPTIMIZER},
-        machine=_machine() | dict(machine),
+        machine=machine_facts() | dict(machine),
         references=found,
         notes=_notes(job, blueprint, text, field),
     )
@@ -153,7 +153,8 @@ def publish_result(result: RaceResult, output: Path, progress: Progress) -> bool
     return not same
 
 
-def _machine() -> dict[str, Any]:
+def machine_facts() -> dict[str, Any]:
+    """Cores, architecture and versions, for the result."""
     return {
         "cores": os.cpu_count(),
         "machine": platform.machine(),

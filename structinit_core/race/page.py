@@ -17,7 +17,7 @@ from structinit_core.race.tables import (
     sweep_table,
     target_table,
 )
-from structinit_core.race.wording import summary
+from structinit_core.race.wording import step_unit, summary
 
 _LONGEST = 2000
 
@@ -49,10 +49,15 @@ def race_page(result: RaceResult) -> str:
     return document(
         f"Race against {escaped(result.baseline)}",
         "race",
-        f'<p class="soft">{summary(result)}</p>',
+        f'<p class="soft">{summary(result)}{_steps(result)}</p>',
         "" if result.complete else f'<p class="warn">{unfinished}</p>',
         *parts,
     )
+
+
+def _steps(result: RaceResult) -> str:
+    unit = step_unit(result)
+    return f". A step is here {escaped(unit)}" if unit else ""
 
 
 def _verdict(arm: ArmResult) -> str:
@@ -77,6 +82,7 @@ def _chart(result: RaceResult, *, seconds: bool) -> str:
         unit="seconds, the start included" if seconds else "steps",
         uniform=result.references.uniform if result.references else None,
     )
-    over = "seconds, with those the start took to make" if seconds else "training steps"
+    steps = "steps" if step_unit(result) else "training steps"
+    over = "seconds, with those the start took to make" if seconds else steps
     band = ", with the 95 % interval over seeds" if any(line.low for line in lines) else ""
     return figure(picture, f"Held-out loss over {over}, nats per token{band}; lower is better")

@@ -23,6 +23,7 @@ from structinit_core.race.frame import (
     short,
 )
 from structinit_core.race.result import RaceResult
+from structinit_core.race.wording import step_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,9 +49,10 @@ def write_plots(result: RaceResult, directory: Path) -> list[Path]:
     levels = loss_levels(result)
     uniform = result.references.uniform if result.references else None
     written = []
-    units = ("steps", "seconds, the start included")
+    given = step_unit(result)
+    units = (f"steps, each {given}" if given else "steps", "seconds, the start included")
     for name, unit in zip(PICTURES, units, strict=True):
-        lines = loss_lines(result, seconds=unit != "steps")
+        lines = loss_lines(result, seconds=unit is units[1])
         if lines:
             path = directory / name
             _write(lines, levels, frame_of(lines, levels, uniform), unit, path)

@@ -55,11 +55,19 @@ def race_starts(job: RaceJob, output: Path, progress: Progress | None = None) ->
     device, reason = resolve_device(job.device, job.multiply_adds(blueprint))
     refuse_overlap(output, job.paths())
     with locked(output):
-        _refuse_foreign(output)
+        refuse_foreign_race(output, _SCHEMA)
         output.mkdir(exist_ok=True)
         if not (output / MARK).exists():
             publish_text(output / MARK, pretty_json({"schema": _SCHEMA}))
-        text = prepare_text(job, blueprint.context, output, progress)
+        text = prepare_text(
+            job.source(),
+            job.valid,
+            output,
+            progress,
+            context=blueprint.context,
+            eval_tokens=job.protocol.eval_tokens,
+            memory_bytes=job.memory_bytes,
+        )
         if text.leaked > _WORTH_A_WARNING:
             progress.warn(f"{text.leaked:.1%} of the held-out tokens are trained on, too")
         for arm in job.arms:
@@ -137,14 +145,18 @@ def _described(job: RaceJob) -> dict[str, Any]:
     }
 
 
-def _refuse_foreign(output: Path) -> None:
-    """Refuse a directory that is no race: nothing in it is ever replaced."""
+def refuse_foreign_race(output: Path, schema: str) -> None:
+    """Refuse a directory that is no race of this ``schema``: nothing in it is ever replaced.
+
+    Raises:
+        IncompatibleError: a file, a link, or a directory of something else.
+    """
     if output.is_symlink() or (output.exists() and not output.is_dir()):
         raise IncompatibleError("exists and is not a directory", where=str(output))
     if not output.exists() or not any(output.iterdir()):
         return
     try:
-        ours = json.loads((output / MARK).read_text(encoding="utf-8"))["schema"] == _SCHEMA
+        ours = json.loads((output / MARK).read_text(encoding="utf-8"))["schema"] == schema
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
     if not ours:

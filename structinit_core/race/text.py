@@ -18,8 +18,8 @@ from structinit_core.corpus import TokenStream, cut_windows, spread
 from structinit_core.errors import IncompatibleError, InputError
 from structinit_core.linalg import generator
 from structinit_core.progress import Progress
-from structinit_core.race.protocol import RaceJob, batch_windows
-from structinit_core.recipes.counting import count_corpus
+from structinit_core.race.protocol import batch_windows
+from structinit_core.recipes.counting import CountSource, count_corpus
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.tokenizing import keep_tokens
 
@@ -42,26 +42,35 @@ class RaceText:
     digest: str
 
 
-def prepare_text(job: RaceJob, context: int, directory: Path, progress: Progress) -> RaceText:
+def prepare_text(
+    source: CountSource,
+    valid_texts: Sequence[Path],
+    directory: Path,
+    progress: Progress,
+    *,
+    context: int,
+    eval_tokens: int,
+    memory_bytes: int,
+) -> RaceText:
     """Counts, training and held-out tokens in ``directory``; what is up to date is kept.
+
+    ``source`` is trained on, ``valid_texts`` are scored on in windows of ``context`` tokens.
 
     Raises:
         InputError: unreadable text, or too little of it; and as in counting.
     """
-    source = job.source()
     where, tokens = directory / "counts", directory / "train"
-    memory = job.memory_bytes
-    count_corpus(source, where, tokens=tokens, memory_bytes=memory, progress=progress)
+    count_corpus(source, where, tokens=tokens, memory_bytes=memory_bytes, progress=progress)
     counts = open_counts(where)
     held_out = replace(
-        source, texts=job.valid, tokenizer=where / "tokenizer.json", train_vocabulary=None
+        source, texts=valid_texts, tokenizer=where / "tokenizer.json", train_vocabulary=None
     )
     record = Recorder(progress)
     _, train = keep_tokens(source, tokens, record)
-    with _named(job.valid):
+    with _named(valid_texts):
         _, valid = keep_tokens(held_out, directory / "valid", record)
     spans = np.stack((valid.offsets[:-1], valid.offsets[1:]), axis=1)
-    windows = spread(cut_windows(spans, context), job.protocol.eval_tokens)
+    windows = spread(cut_windows(spans, context), eval_tokens)
     if len(windows) == 0:
         raise InputError("the held-out text holds no document of two tokens to score")
     if len(train.ids) <= context:

@@ -16,7 +16,13 @@ def summary(result: RaceResult) -> str:
     known += [many(steps, "step")] if steps else []
     tokens = result.references.tokens if result.references else 0
     known += [f"scored on {many(tokens, 'held-out token')}"] if tokens else []
-    return ", ".join([*known, "learning rate chosen for each start"])
+    swept = any(arm.sweep for arm in result.arms)
+    return ", ".join([*known, *(["learning rate chosen for each start"] if swept else [])])
+
+
+def step_unit(result: RaceResult) -> str:
+    """What the steps of this race are where they are no training steps; empty where they are."""
+    return str(result.protocol.get("step", ""))
 
 
 def interval(estimate: Estimate | None, form: Callable[[float], str]) -> tuple[str, str]:

@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from structinit_core.cooc import KneserNey, reference_losses, references
-from structinit_core.corpus import TokenStream, cut_windows
+from structinit_core.cooc import (
+    Counts,
+    KneserNey,
+    reference_losses,
+    reference_losses_at,
+    references,
+)
+from structinit_core.corpus import TokenStream, cut_windows, scored_positions, window_starts
 from structinit_core.errors import IncompatibleError
 
 VOCABULARY = 9
@@ -112,3 +118,18 @@ def test_only_the_windows_are_read(model: KneserNey, stream_of: Callable[..., To
     mixed = stream_of([[50], [0, 1, 2, 1], [60, 61]])
     window = np.array([[0, 4]])
     assert reference_losses(model, mixed, window + 1) == reference_losses(model, clean, window)
+
+
+def test_chosen_positions_are_scored_as_their_windows_are(counts: Counts) -> None:
+    """All positions of windows: the same losses; one a window: what it alone has."""
+    model, windows = KneserNey(counts), cut_windows(counts.held_out_spans, 16)
+    whole = reference_losses(model, counts.held_out, windows)
+    found = reference_losses_at(
+        model, counts.held_out, scored_positions(windows), window_starts(windows)
+    )
+    assert found == whole
+    last = windows[:, 1] - 1
+    ends = reference_losses_at(model, counts.held_out, last, windows[:, 0])
+    pairs = model.bigram_probability(counts.held_out.ids[last - 1], counts.held_out.ids[last])
+    assert ends.tokens == len(windows)
+    assert ends.kn2 == pytest.approx(float(-np.log(pairs).mean()))

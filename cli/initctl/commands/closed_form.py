@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json as _json
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +15,9 @@ from initctl import options as o
 from initctl.console import TerminalProgress, print_json, print_published
 from initctl.page import refuse_page, write_page
 from initctl.texts import text_paths
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _OF_TEXT = (
     "corpus",
@@ -24,12 +30,35 @@ _OF_TEXT = (
 )
 
 
+_OF_NGRAM = ("counts", "offsets", "stages", "without", "max_shard_size")
+
+
+class Method(StrEnum):
+    """What is solved."""
+
+    NGRAM = "ngram"
+    PAIRED_VIEWS = "paired-views"
+
+
 def closed_form(
     context: typer.Context,
-    config: Annotated[
-        Path, typer.Option(metavar="CONFIG", help="Hugging Face config.json of the model.")
-    ],
     output: o.Output,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CONFIG",
+            help="Hugging Face config.json of the model. For paired-views, where it may be left "
+            "out, one of model_type paired_views.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="ngram: a language model from counts. paired-views: the encoder of seed 002 from "
+            "two masked views of text windows, its flaws in the report; no Hugging Face model."
+        ),
+    ] = Method.NGRAM,
     corpus: Annotated[
         list[Path] | None,
         typer.Option(metavar="TEXT", help=o.TEXT_HELP),
@@ -76,7 +105,15 @@ def closed_form(
     from structinit_core.recipes.compiling import closed_form as compile_into
     from structinit_core.recipes.compiling import plan as forecast
     from structinit_core.recipes.counting import CountSource
+    from structinit_core.recipes.paired_views import (
+        PairedViewsJob,
+        fit_paired_views,
+        plan_paired_views,
+    )
 
+    foreign = o.given(context, *_OF_NGRAM) if method is Method.PAIRED_VIEWS else []
+    if foreign:
+        raise UsageError(f"{foreign[0]} is of --method ngram, paired-views has no use for it")
     ignored = o.given(context, *_OF_TEXT) if counts is not None else []
     if ignored:
         raise UsageError(f"{ignored[0]} is of counting, and --counts are counted already")
@@ -95,13 +132,25 @@ def closed_form(
                 text_field=text_field,
                 seed=seed,
             )
-        job = ClosedFormJob(config, source, counts, seed, device, memory, max_shard_size, chosen)
+        job: ClosedFormJob | PairedViewsJob
+        planned: Callable[[], BaseModel]
+        published: Callable[..., bool]
+        if method is Method.PAIRED_VIEWS and source is not None:
+            job = PairedViewsJob(source, config, seed, device, memory)
+            planned, published = partial(plan_paired_views, job), partial(fit_paired_views, job)
+        elif config is None:
+            raise UsageError("Missing option '--config'", hint="it is the config.json of the model")
+        else:
+            job = ClosedFormJob(
+                config, source, counts, seed, device, memory, max_shard_size, chosen
+            )
+            planned, published = partial(forecast, job), partial(compile_into, job)
         if plan:
-            print_json(forecast(job).model_dump(mode="json"))
+            print_json(planned().model_dump(mode="json"))
             return
         refuse_page(html, [output, *job.paths()])
         with progress.running():
-            made = compile_into(job, output, force=force, progress=progress)
+            made = published(output, force=force, progress=progress)
     report = Report.model_validate_json((output / "report.json").read_text(encoding="utf-8"))
     run = output / "run.json"
     seconds = _json.loads(run.read_text(encoding="utf-8"))["seconds"] if run.is_file() else {}

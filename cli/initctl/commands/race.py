@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,7 +15,11 @@ from initctl.console import TerminalProgress, end_quietly_with_the_reader, print
 from initctl.texts import refuse_twice, text_paths
 
 if TYPE_CHECKING:
+    from structinit_core.race import Forecast
+    from structinit_core.race.paired_views import PairedViewsForecast, PairedViewsProtocol
     from structinit_core.race.protocol import RaceProtocol
+
+Protocol = TypeVar("Protocol", "RaceProtocol", "PairedViewsProtocol")
 
 
 class Preset(StrEnum):
@@ -21,17 +27,38 @@ class Preset(StrEnum):
 
     STANDARD = "standard"
     SMOKE = "smoke"
+    PAIRED_VIEWS = "paired-views"
+
+
+_NOT_OF_PAIRED_VIEWS = (
+    "arm",
+    "baseline",
+    "steps",
+    "batch_tokens",
+    "eval_tokens",
+    "rate",
+    "warmup",
+    "sweep_warmup",
+    "budget_seconds",
+)
 
 
 def race(
-    config: Annotated[
-        Path, typer.Option(metavar="CONFIG", help="Hugging Face config.json of the network.")
-    ],
+    context: typer.Context,
     corpus: Annotated[
         list[Path], typer.Option(metavar="TRAIN", help=f"To count and train on. {o.TEXT_HELP}")
     ],
     valid: Annotated[list[Path], typer.Option(metavar="VALID", help="Other text, to score on.")],
     output: o.Output,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CONFIG",
+            help="Hugging Face config.json of the network. The preset paired-views has networks "
+            "of its own; it takes one of model_type paired_views, or none.",
+            show_default=False,
+        ),
+    ] = None,
     arm: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,7 +77,11 @@ def race(
         ),
     ] = None,
     preset: Annotated[
-        Preset, typer.Option(help="Steps, batch, rates, seeds and arms where not given.")
+        Preset,
+        typer.Option(
+            help="Steps, batch, rates, seeds and arms where not given. paired-views: the "
+            "compute-matched protocol of seed 002, of which only the seeds may be changed."
+        ),
     ] = Preset.STANDARD,
     tokenizer: o.TokenizerFile = None,
     train_tokenizer: o.TrainTokenizer = None,
@@ -101,10 +132,20 @@ def race(
     """
     from initctl.race_table import show_race
     from structinit_core.corpus import Border
+    from structinit_core.errors import UsageError
     from structinit_core.race import RaceJob, RaceResult, forecast, parse_arms, race_starts
+    from structinit_core.race.paired_views import (
+        PairedViewsProtocol,
+        PairedViewsRace,
+        forecast_paired_views,
+        race_paired_views,
+    )
     from structinit_core.race.protocol import PRESETS
 
-    named, arms = PRESETS[preset.value]
+    whole = preset is Preset.PAIRED_VIEWS
+    foreign = o.given(context, *_NOT_OF_PAIRED_VIEWS) if whole else []
+    if foreign:
+        raise UsageError(f"{foreign[0]} is set by the preset {preset.value}")
     chosen = {
         "steps": steps,
         "sweep_steps": sweep_steps,
@@ -116,34 +157,50 @@ def race(
         "warmups": (0.0, 0.01, 0.1) if sweep_warmup else None,
         "seed": seed,
     }
-    protocol = _changed(named, chosen)
     progress = TerminalProgress(quiet)
     refuse_twice([*corpus, *valid])
     with text_paths(corpus) as train_paths, text_paths(valid) as valid_paths:
-        job = RaceJob(
-            config=config,
-            corpus=train_paths,
-            valid=valid_paths,
-            arms=parse_arms(arm or arms),
-            protocol=protocol,
-            tokenizer=tokenizer,
-            train_vocabulary=train_tokenizer,
-            border=Border(documents.value),
-            text_field=text_field,
-            baseline=baseline,
-            budget_seconds=budget_seconds,
-            device=device,
-            memory_bytes=memory,
-        )
+        text: dict[str, Any] = {
+            "corpus": train_paths,
+            "valid": valid_paths,
+            "tokenizer": tokenizer,
+            "train_vocabulary": train_tokenizer,
+            "border": Border(documents.value),
+            "text_field": text_field,
+            "device": device,
+            "memory_bytes": memory,
+        }
+        planned: Callable[[], Forecast | PairedViewsForecast]
+        raced: Callable[..., bool]
+        if whole:
+            fixed = _changed(PairedViewsProtocol(), chosen)
+            pairs = PairedViewsRace(config=config, protocol=fixed, **text)
+            planned, raced = (
+                partial(forecast_paired_views, pairs),
+                partial(race_paired_views, pairs),
+            )
+        elif config is None:
+            raise UsageError("Missing option '--config'", hint="it is the network's config.json")
+        else:
+            named, arms = PRESETS[preset.value]
+            job = RaceJob(
+                config=config,
+                arms=parse_arms(arm or arms),
+                protocol=_changed(named, chosen),
+                baseline=baseline,
+                budget_seconds=budget_seconds,
+                **text,
+            )
+            planned, raced = partial(forecast, job), partial(race_starts, job)
         if plan:
-            print_json(forecast(job).model_dump(mode="json"))
+            print_json(planned().model_dump(mode="json"))
             return
         if progress.draws and not (output / "race.json").exists():
-            progress.note(forecast(job).sentence())
+            progress.note(planned().sentence())
         with progress.running():
-            made = race_starts(job, output, progress)
-    text = (output / "race.json").read_text(encoding="utf-8")
-    result = RaceResult.model_validate_json(text)
+            made = raced(output, progress)
+    known = (output / "race.json").read_text(encoding="utf-8")
+    result = RaceResult.model_validate_json(known)
     if progress.draws:
         show_race(progress.console, result)
     if json:
@@ -156,7 +213,7 @@ def race(
     typer.echo(str(output))
 
 
-def _changed(protocol: RaceProtocol, chosen: dict[str, Any]) -> RaceProtocol:
+def _changed(protocol: Protocol, chosen: dict[str, Any]) -> Protocol:
     """The preset with what was given; the library refuses what the options let through."""
     from pydantic import ValidationError
 
