@@ -10,7 +10,12 @@ import torch
 from structinit_core.blueprint import Blueprint, Norm, make_blueprint, read_config
 from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.closed_form.codes import LogBilinear
-from structinit_core.initializers.closed_form.layout import Stream, divide, place
+from structinit_core.initializers.closed_form.layout import (
+    FILLER_DIMENSIONS,
+    Stream,
+    divide,
+    place,
+)
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"vocab_size": 512, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -146,7 +151,8 @@ def test_divisions_fit_the_width(blueprint: Blueprint, width: int, tied: bool) -
     parts = divide(dataclasses.replace(blueprint, width=width, tied=tied))
     lost = 1 if blueprint.norm is Norm.LAYER else 0
     if tied:
-        used = 2 * parts.prediction + 3 * parts.identity + parts.positions + 2 + lost
+        fillers = parts.identity + 2 * FILLER_DIMENSIONS
+        used = 2 * parts.prediction + fillers + parts.positions + 2 + lost
         assert width - 1 <= used <= width
     else:
         assert parts.prediction + parts.identity + parts.positions + 1 + lost == width

@@ -11,7 +11,12 @@ import torch
 from structinit_core.blueprint import Blueprint, Kind, Norm, Role, make_blueprint
 from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.closed_form.codes import LogBilinear
-from structinit_core.initializers.closed_form.lift import LinearMap, lift_units, units_needed
+from structinit_core.initializers.closed_form.lift import (
+    LinearMap,
+    at_norm,
+    lift_units,
+    units_needed,
+)
 from structinit_core.initializers.closed_form.parts import (
     ACTIVATIONS,
     Units,
@@ -107,6 +112,46 @@ def test_the_map_is_exact_for_every_activation(blueprint: Blueprint, activation:
         added = feed_forward(lift_units(exact, blueprint), blueprint, row[None])[0]
         expected = torch.from_numpy(lift.write) @ (torch.from_numpy(lift.read).T @ row)
         torch.testing.assert_close(added, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu", "quick_gelu"])
+@pytest.mark.parametrize("kappa", [0.9, 1.1])
+def test_behind_a_gate_the_map_hardly_sees_the_norm(activation: str, kappa: float) -> None:
+    """What heads add changes the norm by κ; the units add the map of the stream all the same."""
+    gated = make_blueprint(CONFIGS["llama"])
+    blueprint = dataclasses.replace(gated, activation=activation)
+    draw = generator(1, activation)
+    basis = torch.linalg.qr(torch.from_numpy(draw.standard_normal((64, 64))))[0].numpy()
+    row = torch.from_numpy(draw.standard_normal(20) @ basis[:, :20].T + 3 * basis[:, 20])
+    shrink = float(1 / (row.square().mean() + blueprint.norm_epsilon).sqrt())
+    lift = LinearMap(basis[:, :20], -basis[:, :20], shrink / kappa, basis[:, 20], 3.0)
+    units = lift_units(lift, blueprint)
+    added = feed_forward(units, blueprint, row[None])[0]
+    left = (row + added).double().numpy() @ basis[:, :20]
+    before = row.numpy() @ basis[:, :20]
+    assert float((left**2).mean()) < 0.02**2 * float((before**2).mean())
+    steady = feed_forward(at_norm(units, kappa), blueprint, row[None])[0]
+    left = (row + steady).double().numpy() @ basis[:, :20]
+    assert float((left**2).mean()) < 1e-4**2 * float((before**2).mean())
+
+
+def test_identity_codes_lie_in_rows_of_one_length_and_are_erased(
+    codes: LogBilinear, blueprint: Blueprint
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    identity = 0.1 * torch.randn(512, 6, generator=draw)
+    stream = place_tied(codes, blueprint, 0, identity)
+    rows = stream.embed.double()[None]
+    if stream.position is not None:
+        rows = rows + stream.position.double()[[0, 17, 63]][:, None]
+    lengths = rows.norm(dim=-1)
+    torch.testing.assert_close(lengths, lengths[:1, :1].expand_as(lengths))
+    into = torch.from_numpy(stream.coordinates.identity)
+    torch.testing.assert_close(
+        rows[0] @ into, stream.coordinates.scale * identity.double(), atol=1e-4, rtol=1e-4
+    )
+    rows = rows + feed_forward(stream.units[0], blueprint, rows)
+    assert float((rows @ into).abs().max()) < 1e-4
 
 
 def test_the_other_units_keep_their_fill(codes: LogBilinear, blueprint: Blueprint) -> None:

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError
+from structinit_core.initializers.closed_form import STAGES
 from structinit_core.recipes.compiling import ClosedFormJob, closed_form
 
 SIZES = {
@@ -58,6 +59,45 @@ def test_compiles_and_loads(counts_path: Path, tmp_path: Path, family: str, tied
     assert (head.weight is table.weight) == tied
     prompt = AutoTokenizer.from_pretrained(output)("Sherlock Holmes", return_tensors="pt")
     assert model.generate(**prompt, max_new_tokens=5).shape[1] > prompt["input_ids"].shape[1]
+
+
+OFFSETS = FAMILIES | {
+    "gpt_neox": {"model_type": "gpt_neox", "rotary_pct": 0.5},
+    "gpt_neox, in sequence, unbiased": {
+        "model_type": "gpt_neox",
+        "rotary_pct": 0.5,
+        "use_parallel_residual": False,
+        "attention_bias": False,
+    },
+}
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["untied", "tied"])
+@pytest.mark.parametrize("family", OFFSETS)
+def test_older_tokens_are_read_and_what_that_costs_is_said(
+    counts_path: Path, tmp_path: Path, family: str, tied: bool
+) -> None:
+    config = write_config(tmp_path, **OFFSETS[family], tie_word_embeddings=tied)
+    output = tmp_path / "out"
+    closed_form(ClosedFormJob(config, counts=counts_path, stages=STAGES), output)
+    report = Report.model_validate_json((output / "report.json").read_text())
+    assert report.value("law.offline_minus_model") < 1e-4
+    assert report.value("worth.offsets") > 0.1
+    assert report.value("attention.mean_mass") > report.value("attention.least_mass") > 0.8
+    assert report.value("attention.largest_logit") < 40.1
+    assert report.value("cost.attention") < 0.02
+    assert report.value("cost.norm") < (0.03 if tied else 0.005)
+    sample = report.value("cost.attention") + report.value("cost.norm")
+    assert report.value("cost.attention_and_norm") == pytest.approx(sample, abs=1e-5)
+
+
+def test_a_lift_beside_the_only_attention_is_left_out(counts_path: Path, tmp_path: Path) -> None:
+    fields = FAMILIES["gpt_neox"] | {"num_hidden_layers": 1, "tie_word_embeddings": True}
+    job = ClosedFormJob(write_config(tmp_path, **fields), counts=counts_path, stages=STAGES)
+    closed_form(job, tmp_path / "out")
+    report = Report.model_validate_json((tmp_path / "out" / "report.json").read_text())
+    assert any("runs beside the attention" in note for note in report.notes)
+    assert report.value("law.offline_minus_model") < 1e-3
 
 
 def test_a_tied_head_costs_rank_and_says_so(counts_path: Path, tmp_path: Path) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from structinit_core.blueprint import make_blueprint, read_config
+from structinit_core.cooc import Counts
 from structinit_core.diagnose import Report
 from structinit_core.errors import LimitError, UsageError
 from structinit_core.initializers.closed_form import STAGES, chosen_stages
 from structinit_core.initializers.closed_form import compile as compile_module
+from structinit_core.initializers.closed_form.stages import head_lags
 from structinit_core.recipes.compiling import ClosedFormJob, closed_form
 
 
@@ -90,20 +93,12 @@ def test_offsets_that_do_not_help_are_dropped(
     assert all(one[name].equal(other[name]) for name in other)
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"tie_word_embeddings": True, "n_embd": 64}, "tied"),
-        ({"n_head": 16}, "heads of width 4"),
-    ],
-    ids=["tied", "narrow heads"],
-)
 def test_a_model_without_room_gets_the_bigram(
-    counts_path: Path, tmp_path: Path, make_config, changes: dict[str, object], words: str
+    counts_path: Path, tmp_path: Path, make_config
 ) -> None:
-    job = ClosedFormJob(make_config(**changes), counts=counts_path, stages=STAGES)
+    job = ClosedFormJob(make_config(n_head=64), counts=counts_path, stages=STAGES)
     closed_form(job, tmp_path / "out")
-    assert words in reason(tmp_path / "out")
+    assert "heads of width 1 " in reason(tmp_path / "out")
     assert read_report(tmp_path / "out").value("law.offline_minus_model") < 1e-3
 
 
@@ -117,6 +112,25 @@ def test_memory_bounds_the_offsets_and_never_changes_the_bytes(
         closed_form(job, tmp_path / "out")
     assert "--without offsets" in str(refusal.value.hint)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("heads", "sharing", "lags"),
+    [
+        (4, 1, (1, 2, 1, 3)),
+        (2, 2, (1, 2, 1, 3)),
+        (2, 3, (1, 2, 3, 1, 2, 3)),
+        (1, 4, (1, 2, 3)),
+        (16, 1, (1, 2, 1, 3, 2, 1, 3)),
+    ],
+)
+def test_heads_that_share_a_read_map_look_at_different_lags(
+    counts: Counts, tiny_config: Path, heads: int, sharing: int, lags: tuple[int, ...]
+) -> None:
+    blueprint = make_blueprint(read_config(tiny_config))
+    shaped = dataclasses.replace(blueprint, kv_heads=heads)
+    known = dataclasses.replace(counts, offsets=counts.offsets[:4])
+    assert head_lags(shaped, known, sharing) == lags
 
 
 @pytest.mark.parametrize(

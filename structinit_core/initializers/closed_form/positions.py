@@ -57,17 +57,22 @@ def beam(frequencies: Floats, reach: int, lag: int, pairs: int) -> Beam:
     Raises:
         NumericalError: the linear programme has no solution.
     """
-    used, chosen = np.arange(len(frequencies)), shares(frequencies, reach)
-    if len(used) > pairs:
-        used = np.sort(np.argsort(-chosen, kind="stable")[:pairs])
-        chosen = shares(frequencies[used], reach)
-    distances = np.arange(reach) - lag
-    losses = _losses(frequencies[used], distances[distances != 0])
-    found = _sharp(losses, chosen)
-    found = _sharp(losses, _least_others(losses, found))
+    used = np.arange(len(frequencies))
+    found = _narrow(frequencies, reach, lag)
+    if np.count_nonzero(found) > pairs:
+        used = np.sort(np.argsort(-found, kind="stable")[:pairs])
+        found = _narrow(frequencies[used], reach, lag)
     amplitudes = np.zeros_like(frequencies)
     amplitudes[used] = found
     return Beam(frequencies, amplitudes)
+
+
+def _narrow(frequencies: Floats, reach: int, lag: int) -> Floats:
+    """The amplitudes of :func:`beam` for all of the waves."""
+    distances = np.arange(reach) - lag
+    losses = _losses(frequencies, distances[distances != 0])
+    found = _sharp(losses, shares(frequencies, reach))
+    return _sharp(losses, _least_others(losses, found))
 
 
 def _sharp(losses: Floats, shares: Floats) -> Floats:

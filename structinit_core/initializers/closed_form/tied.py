@@ -28,8 +28,11 @@ from structinit_core.model import Wiring
 _MARGIN = 1.05
 _IDENTITY_LENGTH = 0.5
 """The longest identity code over the longest prediction code."""
-_MOVED_SHARE = 0.07
-"""Share of a row's energy that is moved: small, for what heads add to it changes the norm."""
+_MOVED_SHARE, _MOVED_SHARE_GATED = 0.07, 0.3
+"""Share of a row's energy that is moved: small, for what heads add to it changes the norm.
+
+Behind gates the norm matters less, and a larger share takes smaller weights to move.
+"""
 _PREDICTION_SHARE = 0.6
 """Share of the final normalised stream's energy in the prediction and its filler."""
 _BIAS_ENERGY = 0.05
@@ -95,8 +98,8 @@ def place_tied(
     predictor = LogBilinear(as_float(left), as_float(right), codes.bias)
     bias = padded_bias(predictor, rows) / carrier
     w_scale = _MARGIN * longest / np.sqrt(_PREDICTION_SHARE * width)
-    moved_group = _MOVED_SHARE * width
-    group = (1 - CARRIER_ENERGY - _MOVED_SHARE) * width
+    moved_share = _MOVED_SHARE_GATED if blueprint.gated else _MOVED_SHARE
+    moved_group, group = moved_share * width, (1 - CARRIER_ENERGY - moved_share) * width
     scale = np.sqrt(moved_group) / (_MARGIN * longest)
     needed = bias**2
     needed[:tokens] += (_MARGIN * w_scale * np.linalg.norm(right, axis=1)) ** 2
