@@ -17,6 +17,7 @@ from structinit_core.cooc.parts import Part, open_part
 from structinit_core.cooc.prune import read_pruned
 from structinit_core.cooc.references import ReferenceLosses, reference_losses
 from structinit_core.cooc.shuffle import shuffled
+from structinit_core.cooc.trigram_rows import TrigramRows
 
 __all__ = [
     "COUNTS_KIND",
@@ -28,6 +29,7 @@ __all__ = [
     "KneserNey",
     "Part",
     "ReferenceLosses",
+    "TrigramRows",
     "bytes_per_window",
     "count_stream",
     "directed_counts",

@@ -32,14 +32,17 @@ from structinit_core.initializers.closed_form.offsets import (
     fit_offsets,
 )
 from structinit_core.initializers.closed_form.parts import Weights, write_heads, write_units
+from structinit_core.initializers.closed_form.readouts import place_readouts
 from structinit_core.initializers.closed_form.recalibrate import scaled
 from structinit_core.initializers.closed_form.stages import (
     BIGRAM,
     OFFSETS,
+    READOUTS,
     STAGES,
     head_lags,
     obstacles,
     offsets_bytes,
+    readouts_bytes,
 )
 from structinit_core.initializers.closed_form.tied import place_tied, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
@@ -47,6 +50,7 @@ from structinit_core.progress import Progress
 
 _GAIN_TOKENS = 1 << 14
 _CPU = torch.device("cpu")
+_BYTES = {OFFSETS: offsets_bytes, READOUTS: readouts_bytes}
 
 Windows = NDArray[np.int64]
 
@@ -137,11 +141,12 @@ def compile_ngram(
     refuse_unsupported(blueprint)
     left_out = obstacles(stages, blueprint, model.counts, judged=len(windows) > 0)
     tried = [name for name in stages if name != BIGRAM and name not in left_out]
-    if tried and (needed := offsets_bytes(blueprint, model.counts)) > spare_bytes:
-        raise LimitError(
-            f"the offsets need about {needed >> 20} MiB beside the bigram's solve",
-            hint="raise --memory, or compile --without offsets",
-        )
+    for name in tried:
+        if (needed := _BYTES[name](blueprint, model.counts)) > spare_bytes:
+            raise LimitError(
+                f"the {name} need about {needed >> 20} MiB beside the bigram's solve",
+                hint=f"raise --memory, or compile --without {name}",
+            )
     bigram = compile_bigram(model, windows, blueprint, seed=seed, device=device, progress=progress)
     results, best = bigram.stages, min(stage.loss for stage in bigram.stages)
     progress.stage("norm accounting")
@@ -162,6 +167,8 @@ def compile_ngram(
 
     if OFFSETS in tried:
         attempt(OFFSETS, lambda built: place_offsets(built, bigram.codes, model, windows, progress))
+    if READOUTS in tried and network.stream.heads:
+        attempt(READOUTS, lambda built: add_readouts(built, model, windows, progress))
     return CompiledNgram(
         network.to(_CPU),
         results,
@@ -198,3 +205,18 @@ def place_offsets(
     sample = spread(windows, _GAIN_TOKENS)
     gain = placed(fitted).gain(model.counts.held_out, sample)
     return placed(replace(fitted, codes=scaled(fitted.codes, gain)))
+
+
+def add_readouts(
+    network: Network, model: KneserNey, windows: Windows, progress: Progress
+) -> Network:
+    """``network`` with readouts in its free feed-forward units, their steps judged held out."""
+    lags = head_lags(network.blueprint, model.counts)
+    far = {(0, index) for index, lag in enumerate(lags) if lag > 1}
+    far |= {(head.layer, head.index) for head in network.stream.heads if head.layer > 0}
+    sample = spread(windows, _GAIN_TOKENS)
+
+    def judge(candidate: Network) -> float:
+        return candidate.loss(model.counts.held_out, sample)
+
+    return place_readouts(network, far, model, judge, progress)
