@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Kind, Role
 from structinit_core.cooc import KneserNey, TrigramRows
-from structinit_core.errors import NumericalError
 from structinit_core.initializers.closed_form.codes import block_rows
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.parts import Units, as_float
@@ -31,7 +31,7 @@ _THRESHOLD, _SHARPNESS = 0.7, 8.0
 _GRAM_RIDGE, _FISHER_RIDGE, _WHITENING_RIDGE = 1e-3, 0.1, 1e-3
 """In units of the mean diagonal."""
 _MOMENTUM = 0.5
-_LENGTHS = (0.2, 0.1, 0.05, 0.02)
+_LENGTHS: tuple[float, ...] = (0.2, 0.1, 0.05, 0.02)
 """Shares of a Newton step that are tried; peaky contexts are steeper than the mean."""
 _LEAST_GAIN = 0.002
 """Nats of held-out loss below which no further layer is fitted."""
@@ -159,8 +159,12 @@ def pair_contexts(
     spread[heaviest] = rows.entropies(at[heaviest])
     target = torch.from_numpy(rows.means(at, reading.columns.cpu().numpy()))
     share = torch.from_numpy((weight / weight.sum()).astype(np.float32))
-    moved = (part.to(device) for part in (torch.from_numpy(ids), share, target))
-    return PairContexts(*moved, torch.from_numpy(spread).to(device))
+    return PairContexts(
+        torch.from_numpy(ids).to(device),
+        share.to(device),
+        target.to(device),
+        torch.from_numpy(spread).to(device),
+    )
 
 
 def stream_after(network: Network, ids: Tensor, before: int | None = None) -> Tensor:
@@ -174,7 +178,8 @@ def left_over(network: Network, hidden: Tensor, reading: Reading, pairs: PairCon
     normed, rank = network.normalised(hidden), reading.basis.shape[1] - 1
     codes, columns = reading.basis[:, :rank], reading.columns
     states, right = reading.of(normed), columns[:, :rank]
-    scale = (normed @ codes).norm(dim=1) / (hidden @ codes).norm(dim=1).clamp(min=1e-12)
+    lengths = [(each @ codes).square().sum(dim=1) for each in (normed, hidden)]
+    scale = (lengths[0] / lengths[1].clamp(min=1e-12)).sqrt()
     mean, log_z = states.new_empty(len(states), rank), states.new_empty(len(states))
     marginal, outer = columns.new_zeros(len(columns)), columns.new_zeros(rank, rank)
     weight, step = pairs.weight * scale.square(), block_rows(len(columns))
@@ -277,10 +282,8 @@ def newton_step(active: Tensor, left: Residual, weight: Tensor, gram: Tensor) ->
 def damped(matrix: Tensor, ridge: float) -> Tensor:
     """The Cholesky factor of ``matrix`` plus ``ridge`` times its mean diagonal.
 
-    Raises:
-        NumericalError: NaN or infinity in it, or no positive diagonal.
+    Of a broken matrix it holds NaN, or nothing of use: no step made of it is then kept.
     """
-    diagonal = matrix.diagonal().mean()
-    if not bool(torch.isfinite(matrix).all()) or float(diagonal) <= 0:
-        raise NumericalError("the readouts' normal equations hold NaN, infinity or nothing at all")
-    return torch.linalg.cholesky(matrix + ridge * diagonal * torch.eye(len(matrix)).to(matrix))
+    identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    factor, _ = torch.linalg.cholesky_ex(matrix + ridge * matrix.diagonal().mean() * identity)
+    return cast("Tensor", factor)
