@@ -27,7 +27,7 @@ def job(book: Path, tmp_path_factory: pytest.TempPathFactory, tiny_config: Path)
     """Counts of a book with lines "fI gJ hK …" where K = I + J modulo 6: no token tells K alone."""
     directory, draw = tmp_path_factory.mktemp("rule"), random.Random(0)
     lines = []
-    for _ in range(1000):
+    for _ in range(100):
         words = []
         for _ in range(6):
             i, j = draw.randrange(KINDS), draw.randrange(KINDS)

@@ -176,25 +176,26 @@ def stream_after(network: Network, ids: Tensor, before: int | None = None) -> Te
 def left_over(network: Network, hidden: Tensor, reading: Reading, pairs: PairContexts) -> Residual:
     """What the head's reading of ``hidden``, (n, d), leaves of the pairs' targets."""
     normed, rank = network.normalised(hidden), reading.basis.shape[1] - 1
-    codes, columns = reading.basis[:, :rank], reading.columns
-    states, right = reading.of(normed), columns[:, :rank]
+    codes, columns = reading.basis.narrow(1, 0, rank), reading.columns
+    states, right = reading.of(normed), columns.narrow(1, 0, rank)
     lengths = [(each @ codes).square().sum(dim=1) for each in (normed, hidden)]
     scale = (lengths[0] / lengths[1].clamp(min=1e-12)).sqrt()
-    mean, log_z = states.new_empty(len(states), rank), states.new_empty(len(states))
+    means, log_z = [], []
     marginal, outer = columns.new_zeros(len(columns)), columns.new_zeros(rank, rank)
-    weight, step = pairs.weight * scale.square(), block_rows(len(columns))
-    for low in range(0, len(states), step):
-        at = slice(low, low + step)
-        logits = states[at] @ columns.T
-        log_z[at] = torch.logsumexp(logits, dim=1)
-        p = logits.sub_(log_z[at, None]).exp_()
-        mean[at] = p @ right
-        marginal += weight[at] @ p
-        outer.addmm_((weight[at, None] * mean[at]).T, mean[at])
+    rows = block_rows(len(columns))
+    blocks = (torch.split(part, rows) for part in (states, pairs.weight * scale.square()))
+    for block, weight in zip(*blocks, strict=True):
+        logits = block @ columns.T
+        log_z.append(torch.logsumexp(logits, dim=1))
+        p = logits.sub_(log_z[-1].unsqueeze(1)).exp_()
+        means.append(p @ right)
+        marginal += weight @ p
+        outer.addmm_((weight.unsqueeze(1) * means[-1]).T, means[-1])
+    slope = pairs.target.narrow(1, 0, rank) - torch.cat(means)
     return Residual(
-        (pairs.target[:, :rank] - mean) * scale[:, None],
-        (right * marginal[:, None]).T @ right - outer,
-        log_z - (states * pairs.target).sum(dim=1),
+        slope * scale.unsqueeze(1),
+        (right * marginal.unsqueeze(1)).T @ right - outer,
+        torch.cat(log_z) - (states * pairs.target).sum(dim=1),
     )
 
 
@@ -274,7 +275,7 @@ def newton_step(active: Tensor, left: Residual, weight: Tensor, gram: Tensor) ->
     active: (n, units); gram: the Cholesky factor of A = Σ weight·active·activeᵀ, damped.
     Source: closed-form note 3.7.
     """
-    moments = active.T @ (left.slope * weight[:, None])
+    moments = active.T @ (left.slope * weight.unsqueeze(1))
     half = torch.cholesky_solve(moments, gram)
     return torch.cholesky_solve(half.T, damped(left.curvature, _FISHER_RIDGE)).T
 
