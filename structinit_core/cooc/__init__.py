@@ -21,6 +21,7 @@ from structinit_core.cooc.references import (
     reference_losses_at,
 )
 from structinit_core.cooc.shuffle import shuffled
+from structinit_core.cooc.trigram_rows import TrigramRows
 
 __all__ = [
     "COUNTS_KIND",
@@ -32,6 +33,7 @@ __all__ = [
     "KneserNey",
     "Part",
     "ReferenceLosses",
+    "TrigramRows",
     "bytes_per_window",
     "count_stream",
     "directed_counts",

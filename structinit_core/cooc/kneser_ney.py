@@ -141,8 +141,8 @@ class KneserNey:
         bits = np.uint64(self.counts.bits)
         a, b, c = (x.astype(np.uint64) for x in (first, second, third))
         middle_key, context = (b << bits) | c, (a << bits) | b
-        middle = self._middle_table.probability(b, middle_key, self.continuation[third])
-        return self._trigram_table.probability(context, (context << bits) | c, middle)
+        middle = self.middle_table.probability(b, middle_key, self.continuation[third])
+        return self.trigram_table.probability(context, (context << bits) | c, middle)
 
     def _whole(self, name: str) -> Loss | None:
         return self.counts.pruned.tables.get(name) if self.counts.pruned else None
@@ -166,7 +166,8 @@ class KneserNey:
         )
 
     @cached_property
-    def _trigram_table(self) -> ConditionalTable:
+    def trigram_table(self) -> ConditionalTable:
+        """Trigrams (a, b, c) by their counts, before they are interpolated."""
         counts = self.counts
         table = _table(
             counts.trigram_keys, counts.trigram_counts, counts.bits, self._whole("trigram")
@@ -183,7 +184,7 @@ class KneserNey:
         return replace(table, totals=totals, kinds=kinds)
 
     @cached_property
-    def _middle_table(self) -> ConditionalTable:
+    def middle_table(self) -> ConditionalTable:
         """Bigrams (b, c) by how many distinct tokens stand before them."""
         mask = np.uint64((1 << 2 * self.counts.bits) - 1)
         return _table(*run_lengths(np.sort(self.counts.trigram_keys & mask)), self.counts.bits)

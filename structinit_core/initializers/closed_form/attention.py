@@ -38,7 +38,7 @@ def lag_heads(
         for index, (lag, output) in enumerate(zip(model.lags[members], outputs, strict=True)):
             sight = look(looking, lag, stream.coordinates, blueprint, wiring)
             maps = {"value": as_float(value), "output": as_float(output)}
-            heads.append(Head(0, at * group + index, **maps, **sight))
+            heads.append(Head(0, at * group + index, **maps, **sight, lag=lag))
     return tuple(heads)
 
 

@@ -28,14 +28,17 @@ from structinit_core.initializers.closed_form.lift import at_norm, refuse_narrow
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.offset_fit import OFFSET_STEPS, fit_offsets
 from structinit_core.initializers.closed_form.parts import Weights, write_heads, write_units
+from structinit_core.initializers.closed_form.readouts import place_readouts
 from structinit_core.initializers.closed_form.recalibrate import scaled
 from structinit_core.initializers.closed_form.stages import (
     BIGRAM,
     OFFSETS,
+    READOUTS,
     STAGES,
     head_lags,
     obstacles,
     offsets_bytes,
+    readouts_bytes,
 )
 from structinit_core.initializers.closed_form.tied import lift_layer, place_tied, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
@@ -45,6 +48,7 @@ from structinit_core.progress import Progress
 SAMPLED_TOKENS = 1 << 14
 """Held-out tokens that scalars of the compiled heads are fitted on."""
 _CPU = torch.device("cpu")
+_BYTES = {OFFSETS: offsets_bytes, READOUTS: readouts_bytes}
 
 Windows = NDArray[np.int64]
 
@@ -133,11 +137,12 @@ def compile_ngram(
     refuse_unsupported(blueprint)
     left_out = obstacles(stages, blueprint, model.counts, judged=len(windows) > 0)
     tried = [name for name in stages if name != BIGRAM and name not in left_out]
-    if tried and (needed := offsets_bytes(blueprint, model.counts)) > spare_bytes:
-        raise LimitError(
-            f"the offsets need about {needed >> 20} MiB beside the bigram's solve",
-            hint="raise --memory, or compile --without offsets",
-        )
+    for name in tried:
+        if (needed := _BYTES[name](blueprint, model.counts)) > spare_bytes:
+            raise LimitError(
+                f"the {name} need about {needed >> 20} MiB beside the bigram's solve",
+                hint=f"raise --memory, or compile --without {name}",
+            )
     bigram = compile_bigram(model, windows, blueprint, seed=seed, device=device, progress=progress)
     results, best = bigram.stages, min(stage.loss for stage in bigram.stages)
     progress.stage("norm accounting")
@@ -163,6 +168,8 @@ def compile_ngram(
                 built, bigram.codes, model, windows, progress, bigram.samples
             ),
         )
+    if READOUTS in tried and network.stream.heads:
+        attempt(READOUTS, lambda built: add_readouts(built, model, windows, progress))
     return CompiledNgram(
         network.to(_CPU),
         results,
@@ -232,3 +239,16 @@ def steadied(network: Network, stream: TokenStream, windows: Windows) -> Network
     factor = network.mean_factor(stream, windows, lift.layer)
     units = at_norm(lift, factor / network.stream.coordinates.shrink)
     return replace(network, stream=replace(network.stream, units=(units, *others)))
+
+
+def add_readouts(
+    network: Network, model: KneserNey, windows: Windows, progress: Progress
+) -> Network:
+    """``network`` with readouts in its free feed-forward units, their steps judged held out."""
+    far = {(head.layer, head.index) for head in network.stream.heads if head.lag != 1}
+    sample = spread(windows, SAMPLED_TOKENS)
+
+    def judge(candidate: Network) -> float:
+        return candidate.loss(model.counts.held_out, sample)
+
+    return place_readouts(network, far, model, judge, progress)

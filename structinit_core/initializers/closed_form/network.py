@@ -44,6 +44,10 @@ class Network:
         """The same on ``device``."""
         return replace(self, stream=self.stream.to(device))
 
+    def with_units(self, part: Units) -> Network:
+        """The same with ``part`` after the units it has."""
+        return replace(self, stream=replace(self.stream, units=(*self.stream.units, part)))
+
     def residual(self, ids: Tensor, before: int | None = None) -> Tensor:
         """The residual stream of token ids (n, T): float32 (n, T, d).
 
@@ -95,12 +99,15 @@ class Network:
 
     def fed_forward(self, part: Units, normed: Tensor) -> Tensor:
         """What some units of one layer add: (n, T, d)."""
+        return self.activated(part, normed) @ part.down.T
+
+    def activated(self, part: Units, normed: Tensor) -> Tensor:
+        """The activations of some units: (..., units)."""
         act = ACTIVATIONS[self.blueprint.activation]
         hidden = normed @ part.up.T
         if part.bias is not None:
             hidden = hidden + part.bias
-        hidden = act(hidden) if part.gate is None else hidden * act(normed @ part.gate.T)
-        return hidden @ part.down.T
+        return act(hidden) if part.gate is None else hidden * act(normed @ part.gate.T)
 
     def mean_factor(self, stream: TokenStream, windows: NDArray[np.int64], layer: int) -> float:
         """What the feed-forward norm of ``layer`` multiplies the stream by, mean over tokens."""

@@ -34,6 +34,7 @@ class Head:
     query, key, value: float32 (h, d); output: (d, h). ``index`` counts query heads; heads
     that share keys and values hold the same ones. ``query_gain`` and ``key_gain``: (h,), where
     the family normalises them; one for all heads of a layer. The biases (h,) are 0 if ``None``.
+    ``lag``: how far back it looks; ``None`` where the text decides.
     """
 
     layer: int
@@ -46,6 +47,7 @@ class Head:
     key_bias: Tensor | None = None
     query_gain: Tensor | None = None
     key_gain: Tensor | None = None
+    lag: int | None = None
 
 
 @dataclass(frozen=True)

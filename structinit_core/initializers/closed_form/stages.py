@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from structinit_core.blueprint import Blueprint
+from structinit_core.blueprint import Blueprint, Norm
 from structinit_core.cooc import Counts
 from structinit_core.errors import UsageError
 from structinit_core.initializers.closed_form.attention import seen
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
+from structinit_core.initializers.closed_form.readouts import PAIRS, has_bias
+from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY
 from structinit_core.model import read_wiring
 
-BIGRAM, OFFSETS = "bigram", "offsets"
-STAGES = (BIGRAM, OFFSETS)
+BIGRAM, OFFSETS, READOUTS = "bigram", "offsets", "readouts"
+STAGES = (BIGRAM, OFFSETS, READOUTS)
 """In the order they build on each other; the first is in every compilation."""
 DEFAULT_STAGES = (BIGRAM,)
 """The offsets take minutes, and pay on text of several hundred tokens a vocabulary entry."""
@@ -20,6 +22,7 @@ _HEAD_LAGS = (1, 2, 1, 3, 2, 4, 1, 3)
 """How far each head looks back, the most valuable first."""
 _BYTES_PER_ENTRY, _BYTES_PER_TRIGRAM, _COPIES_OF_CODES = 48, 56, 24
 _COPIES_OF_ATTENTION = 32
+_BYTES_PER_ROW_ENTRY, _COPIES_OF_STATES = 64, 12
 
 
 def chosen_stages(stages: Sequence[str], without: Sequence[str] = ()) -> tuple[str, ...]:
@@ -44,13 +47,15 @@ def obstacles(
 ) -> dict[str, str]:
     """Stages that cannot be compiled, each with the reason; ``judged``: text is held out."""
     left_out = {}
-    for name, obstacle in ((OFFSETS, offsets_obstacle),):
+    for name, obstacle in ((OFFSETS, offsets_obstacle), (READOUTS, readouts_obstacle)):
         if name in stages:
             reason = obstacle(blueprint, counts)
             if reason is None and not judged:
                 reason = "there is no held-out text to judge them"
             if reason is not None:
                 left_out[name] = reason
+    if READOUTS in stages and READOUTS not in left_out and OFFSETS not in {*stages} - {*left_out}:
+        left_out[READOUTS] = "without offsets nothing tells what stands before a token"
     return left_out
 
 
@@ -99,4 +104,24 @@ def offsets_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
         return f"heads of width {blueprint.head_width} hold no position"
     if not head_lags(blueprint, counts)[0] or len(counts.trigram_keys) == 0:
         return "the counts hold no second offset"
+    return None
+
+
+def readouts_bytes(blueprint: Blueprint, counts: Counts) -> int:
+    """Bytes that fitting the readouts takes beyond the bigram: an upper estimate."""
+    pairs = min(len(counts.trigram_keys), PAIRS)
+    per_pair = blueprint.feed_forward + _COPIES_OF_STATES * blueprint.width
+    return _BYTES_PER_ROW_ENTRY * len(counts.trigram_keys) + 4 * pairs * per_pair
+
+
+def readouts_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
+    """Why no readouts can be compiled into this model from these counts, or ``None``."""
+    if blueprint.tied:
+        return "the head is tied"
+    if len(counts.trigram_keys) == 0:
+        return "the counts hold no trigrams"
+    if counts.vocabulary > EXACT_VOCABULARY:
+        return f"the vocabulary is above {EXACT_VOCABULARY}"
+    if not has_bias(blueprint) and blueprint.norm is not Norm.RMS:
+        return "feed-forward units have no bias, and the stream no constant"
     return None

@@ -1,0 +1,290 @@
+"""Feed-forward units keyed to pairs of tokens, and their readout by a Newton fit on counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structinit_core.blueprint import Blueprint, Kind, Role
+from structinit_core.cooc import KneserNey, TrigramRows
+from structinit_core.initializers.closed_form.codes import block_rows
+from structinit_core.initializers.closed_form.network import Network
+from structinit_core.initializers.closed_form.parts import Units, as_float
+from structinit_core.initializers.closed_form.sampling import chances, draw
+from structinit_core.linalg import generator
+from structinit_core.progress import Progress
+
+READOUT_PASSES = 4
+PAIRS = 60_000
+"""Pairs the readout is fitted on, the heaviest for certain."""
+_CANDIDATES = 32
+"""Pairs a unit is chosen from: those of the largest mass."""
+_PAIRS_PER_UNIT = 4
+"""Fewer counted pairs than this for a unit, and there is nothing to share out."""
+_THRESHOLD, _SHARPNESS = 0.7, 8.0
+"""Score at which a unit opens, 1 on its own pair, and pre-activations per score."""
+_GRAM_RIDGE, _FISHER_RIDGE, _WHITENING_RIDGE = 1e-3, 0.1, 1e-3
+"""In units of the mean diagonal."""
+_MOMENTUM = 0.5
+_LENGTHS: tuple[float, ...] = (0.2, 0.1, 0.05, 0.02)
+"""Shares of a Newton step that are tried; peaky contexts are steeper than the mean."""
+_LEAST_GAIN = 0.002
+"""Nats of held-out loss below which no further layer is fitted."""
+_LEAST_STEP = 1e-4
+_BATCH = 8192
+
+Judge = Callable[[Network], float]
+
+
+@dataclass(frozen=True)
+class PairContexts:
+    """Counted pairs and what follows them, as far as the head can tell.
+
+    ids: int64 (n, 3), oldest first; the oldest stands for whatever does. weight: (n,), sums
+    to 1. target: Σ_c P(c|a,b)·[w_c, b_c] of the KN trigram, (n, r+1). spread: its entropy in
+    nats, (n,), infinite where it was not worth taking.
+    """
+
+    ids: Tensor
+    weight: Tensor
+    target: Tensor
+    spread: Tensor
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the head reads of the stream: basis (d, r+1), codes and then the carrier of biases.
+
+    columns: (V, r+1), what it reads them with: logits = (norm(h) + shift)·basis·columnsᵀ.
+    """
+
+    basis: Tensor
+    columns: Tensor
+    shift: Tensor
+
+    def of(self, normed: Tensor) -> Tensor:
+        """Codes and carrier in the normalised stream: (n, r+1)."""
+        return (normed + self.shift) @ self.basis
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What is left to predict, in the codes' coordinates and units of the stream.
+
+    slope: target − prediction of each context, (n, r); curvature: the mean Gauss-Newton
+    matrix (r, r); loss: cross-entropy against the target in nats, (n,).
+    """
+
+    slope: Tensor
+    curvature: Tensor
+    loss: Tensor
+
+
+def place_readouts(
+    network: Network,
+    far: Collection[tuple[int, int]],
+    model: KneserNey,
+    judge: Judge,
+    progress: Progress,
+) -> Network:
+    """``network`` with its free feed-forward units keyed to the pairs worth most, and fitted.
+
+    Layer by layer, on the stream as the layers below leave it: a layer's units open on the
+    pairs (a, b) of tokens whose mass × KL(KN trigram ‖ prediction) is largest, by linear
+    discriminant; what they write is fitted to all pairs by damped Newton steps, exact residual
+    and mean Gauss-Newton matrix, each as long as ``judge`` says. The target's discounts are
+    its shrinkage, so nothing is fitted to the counts as they are. ``far``: layer and index of
+    the heads that read further back than a pair; the fit does without them, since its pairs
+    have no further past and it would unlearn them. It ends with the first layer worth less
+    than 0.002 nats. Cost: 2·V·r multiply-adds a pair and pass; memory a block of logits and 4
+    bytes a pair and unit. Deterministic for a seed, device and thread count. Source: ours
+    (closed-form note 3.7).
+    """
+    blueprint, stream = network.blueprint, network.stream
+    reading = read_by_head(network, model.vocabulary)
+    units = blueprint.feed_forward
+    pairs = pair_contexts(TrigramRows(model), reading, units * _CANDIDATES, stream.seed)
+    best = judge(network)
+    for layer in range(blueprint.layers):
+        used = sum(len(part.up) for part in network.stream.units if part.layer == layer)
+        count = min(units - used, len(pairs.ids) // _PAIRS_PER_UNIT)
+        if count <= 0:
+            continue
+        progress.stage(f"readouts of layer {layer}", READOUT_PASSES)
+        near = without(network, far)
+        left = left_over(near, stream_after(near, pairs.ids), reading, pairs)
+        value = pairs.weight * (left.loss - pairs.spread)
+        chosen = torch.sort(value, descending=True, stable=True).indices[:count]
+        part = keyed(near, pairs, chosen, layer)
+        candidate, after = fitted(network, near, part, left, pairs, reading, judge, best, progress)
+        network, gain, best = candidate, best - after, after
+        if gain < _LEAST_GAIN:
+            break
+    return network
+
+
+def without(network: Network, heads: Collection[tuple[int, int]]) -> Network:
+    """The network without the heads of these layers and indices."""
+    kept = tuple(head for head in network.stream.heads if (head.layer, head.index) not in heads)
+    return replace(network, stream=replace(network.stream, heads=kept))
+
+
+def read_by_head(network: Network, vocabulary: int) -> Reading:
+    """What the untied head of ``network`` reads, of the first ``vocabulary`` tokens."""
+    stream = network.stream
+    device = stream.embed.device
+    codes = as_float(stream.coordinates.prediction).to(device)
+    basis = torch.cat((codes, stream.carrier[:, None]), dim=1)
+    shift = stream.carrier.new_zeros(len(basis))
+    if stream.final_bias is not None:
+        shift = stream.final_bias
+    return Reading(basis, stream.unembed[:vocabulary] @ basis, shift)
+
+
+def pair_contexts(
+    rows: TrigramRows, reading: Reading, candidates: int, seed: int, size: int = PAIRS
+) -> PairContexts:
+    """At most ``size`` counted pairs, the heaviest for certain; ``candidates`` for units."""
+    device = reading.basis.device
+    drawn = draw(chances(rows.mass, size), generator(seed, "closed-form", "pairs"))
+    at, weight = drawn.items, drawn.weights(rows.mass)
+    ids = np.stack((rows.first[at], rows.first[at], rows.second[at]), axis=1)
+    spread = np.full(len(at), np.inf, np.float32)
+    heaviest = np.argsort(-weight, kind="stable")[:candidates]
+    spread[heaviest] = rows.entropies(at[heaviest])
+    target = torch.from_numpy(rows.means(at, reading.columns.cpu().numpy()))
+    share = torch.from_numpy((weight / weight.sum()).astype(np.float32))
+    return PairContexts(
+        torch.from_numpy(ids).to(device),
+        share.to(device),
+        target.to(device),
+        torch.from_numpy(spread).to(device),
+    )
+
+
+def stream_after(network: Network, ids: Tensor, before: int | None = None) -> Tensor:
+    """The residual stream at the last token of each run, (n, d); as ``Network.residual``."""
+    parts = (network.residual(part, before)[:, -1] for part in torch.split(ids, _BATCH))
+    return torch.cat(tuple(parts))
+
+
+def left_over(network: Network, hidden: Tensor, reading: Reading, pairs: PairContexts) -> Residual:
+    """What the head's reading of ``hidden``, (n, d), leaves of the pairs' targets."""
+    normed, rank = network.normalised(hidden), reading.basis.shape[1] - 1
+    codes, columns = reading.basis.narrow(1, 0, rank), reading.columns
+    states, right = reading.of(normed), columns.narrow(1, 0, rank)
+    lengths = [(each @ codes).square().sum(dim=1) for each in (normed, hidden)]
+    scale = (lengths[0] / lengths[1].clamp(min=1e-12)).sqrt()
+    means, log_z = [], []
+    marginal, outer = columns.new_zeros(len(columns)), columns.new_zeros(rank, rank)
+    rows = block_rows(len(columns))
+    blocks = (torch.split(part, rows) for part in (states, pairs.weight * scale.square()))
+    for block, weight in zip(*blocks, strict=True):
+        logits = block @ columns.T
+        log_z.append(torch.logsumexp(logits, dim=1))
+        p = logits.sub_(log_z[-1].unsqueeze(1)).exp_()
+        means.append(p @ right)
+        marginal += weight @ p
+        outer.addmm_((weight.unsqueeze(1) * means[-1]).T, means[-1])
+    slope = pairs.target.narrow(1, 0, rank) - torch.cat(means)
+    return Residual(
+        slope * scale.unsqueeze(1),
+        (right * marginal.unsqueeze(1)).T @ right - outer,
+        torch.cat(log_z) - (states * pairs.target).sum(dim=1),
+    )
+
+
+def keyed(network: Network, pairs: PairContexts, chosen: Tensor, layer: int) -> Units:
+    """Units that open on one of the ``chosen`` pairs each, and write nothing yet.
+
+    The score of unit j is its pair's whitened codes times a context's, 1 on the pair itself.
+    """
+    at = network.stream.coordinates
+    known = as_float(np.concatenate((at.prediction, at.identity), axis=1)).to(pairs.ids.device)
+    normed = network.normalised(stream_after(network, pairs.ids, layer))
+    codes = normed @ known
+    mean = pairs.weight @ codes
+    codes -= mean
+    key = torch.cholesky_solve(
+        codes[chosen].T, damped((codes * pairs.weight[:, None]).T @ codes, _WHITENING_RIDGE)
+    ).T
+    key *= _SHARPNESS / (key * codes[chosen]).sum(dim=1, keepdim=True)
+    bias, up = -_SHARPNESS * _THRESHOLD - key @ mean, key @ known.T
+    down = up.new_zeros(network.blueprint.width, len(up))
+    if has_bias(network.blueprint):
+        return Units(layer, up, down, bias=bias)
+    constant = network.stream.carrier / (pairs.weight @ (normed @ network.stream.carrier))
+    up = up + torch.outer(bias, constant)
+    if not network.blueprint.gated:
+        return Units(layer, up, down)
+    return Units(layer, constant.expand_as(up).contiguous(), down, gate=up)
+
+
+def has_bias(blueprint: Blueprint) -> bool:
+    """Whether feed-forward units have biases of their own."""
+    return any(spec.kind is Kind.BIAS and Role.MLP_UP in spec.roles for spec in blueprint.tensors)
+
+
+def fitted(
+    network: Network,
+    near: Network,
+    part: Units,
+    left: Residual,
+    pairs: PairContexts,
+    reading: Reading,
+    judge: Judge,
+    best: float,
+    progress: Progress,
+) -> tuple[Network, float]:
+    """``network`` with what ``part`` writes fitted on ``near``, and what ``judge`` says of it.
+
+    left: what is to be predicted before it writes. The same network where no step lowers ``best``.
+    """
+    hidden = stream_after(near, pairs.ids)
+    normed = near.normalised(stream_after(near, pairs.ids, part.layer))
+    active, codes = near.activated(part, normed), reading.basis[:, :-1]
+    gram = damped((active * pairs.weight[:, None]).T @ active, _GRAM_RIDGE)
+    write = active.new_zeros(active.shape[1], codes.shape[1])
+    velocity, standing, lengths = torch.zeros_like(write), network, _LENGTHS
+    for done in range(READOUT_PASSES):
+        if done:
+            left = left_over(near, hidden + active @ write @ codes.T, reading, pairs)
+        step = newton_step(active, left, pairs.weight, gram) + _MOMENTUM * velocity
+        for length in lengths:
+            down = (codes @ (write + length * step).T).contiguous()
+            candidate = network.with_units(replace(part, down=down))
+            if (after := judge(candidate)) < best - _LEAST_STEP:
+                break
+        else:
+            break
+        standing, best = candidate, after
+        lengths = tuple(each for each in lengths if each <= length)
+        velocity, write = length * step, write + length * step
+        progress.advance()
+    return standing, best
+
+
+def newton_step(active: Tensor, left: Residual, weight: Tensor, gram: Tensor) -> Tensor:
+    """(A + λ)⁻¹·Aᵀg·(F + μ)⁻¹: what units with these activations should write, (units, r).
+
+    active: (n, units); gram: the Cholesky factor of A = Σ weight·active·activeᵀ, damped.
+    Source: closed-form note 3.7.
+    """
+    moments = active.T @ (left.slope * weight.unsqueeze(1))
+    half = torch.cholesky_solve(moments, gram)
+    return torch.cholesky_solve(half.T, damped(left.curvature, _FISHER_RIDGE)).T
+
+
+def damped(matrix: Tensor, ridge: float) -> Tensor:
+    """The Cholesky factor of ``matrix`` plus ``ridge`` times its mean diagonal.
+
+    Of a broken matrix it holds NaN, or nothing of use: no step made of it is then kept.
+    """
+    identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    factor, _ = torch.linalg.cholesky_ex(matrix + ridge * matrix.diagonal().mean() * identity)
+    return cast("Tensor", factor)
