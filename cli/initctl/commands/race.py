@@ -10,6 +10,7 @@ import typer
 
 from initctl import options as o
 from initctl.console import TerminalProgress, end_quietly_with_the_reader, print_json
+from initctl.k0_table4 import race_k0_table4
 from initctl.texts import refuse_twice, text_paths
 
 if TYPE_CHECKING:
@@ -21,17 +22,22 @@ class Preset(StrEnum):
 
     STANDARD = "standard"
     SMOKE = "smoke"
+    K0_TABLE4 = "k0-table4"
 
 
 def race(
-    config: Annotated[
-        Path, typer.Option(metavar="CONFIG", help="Hugging Face config.json of the network.")
-    ],
-    corpus: Annotated[
-        list[Path], typer.Option(metavar="TRAIN", help=f"To count and train on. {o.TEXT_HELP}")
-    ],
-    valid: Annotated[list[Path], typer.Option(metavar="VALID", help="Other text, to score on.")],
+    context: typer.Context,
     output: o.Output,
+    config: Annotated[
+        Path | None, typer.Option(metavar="CONFIG", help="Hugging Face config.json of the network.")
+    ] = None,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="TRAIN", help=f"To count and train on. {o.TEXT_HELP}"),
+    ] = None,
+    valid: Annotated[
+        list[Path] | None, typer.Option(metavar="VALID", help="Other text, to score on.")
+    ] = None,
     arm: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,7 +56,11 @@ def race(
         ),
     ] = None,
     preset: Annotated[
-        Preset, typer.Option(help="Steps, batch, rates, seeds and arms where not given.")
+        Preset,
+        typer.Option(
+            help="Steps, batch, rates, seeds and arms where not given; k0-table4 has its own "
+            "network and text, and takes none."
+        ),
     ] = Preset.STANDARD,
     tokenizer: o.TokenizerFile = None,
     train_tokenizer: o.TrainTokenizer = None,
@@ -95,9 +105,16 @@ def race(
     """
     from initctl.race_table import show_race
     from structinit_core.corpus import Border
+    from structinit_core.errors import UsageError
     from structinit_core.race import RaceJob, RaceResult, forecast, parse_arms, race_starts
     from structinit_core.race.protocol import PRESETS
 
+    if preset is Preset.K0_TABLE4:
+        fields = {"steps": steps, "seeds": seeds, "seed": seed}
+        race_k0_table4(context, output, fields, device, json=json, quiet=quiet, plan=plan)
+        return
+    if config is None or not corpus or not valid:
+        raise UsageError("a race needs --config, --corpus and --valid")
     named, arms = PRESETS[preset.value]
     chosen = {
         "steps": steps,

@@ -15,8 +15,7 @@ _LEAST = 1e-10
 def circulant(row: Tensor) -> Tensor:
     """The (V, V) matrix whose row i is ``row`` (V,) rolled by i."""
     places = torch.arange(len(row), device=row.device)
-    rolled: Tensor = row[(places - places[:, None]) % len(row)]
-    return rolled
+    return row.take((places - places.unsqueeze(1)) % len(row))
 
 
 def convolved(one: Tensor, other: Tensor) -> Tensor:

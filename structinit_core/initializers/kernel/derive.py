@@ -38,7 +38,7 @@ class Spectrum:
 
     def clamped_share(self, epsilon: float) -> float:
         """Share of ‖k₀‖² of :func:`derive_k0` that comes from eigenvalues the clamp has moved."""
-        squares = (self.vectors[0] * self.clamped ** (epsilon - 1)).square()
+        squares = (self.vectors.select(0, 0) * self.clamped ** (epsilon - 1)).square()
         return float(squares[self.values < CLAMP].sum() / squares.sum())
 
 
@@ -90,7 +90,7 @@ def derive_k0(
     """
     spectrum = spectrum or spectrum_of(log_counts)
     vectors = spectrum.vectors
-    return vectors @ (vectors[0] * spectrum.clamped ** (epsilon - 1))
+    return vectors @ (vectors.select(0, 0) * spectrum.clamped ** (epsilon - 1))
 
 
 def derive_k0_fft(

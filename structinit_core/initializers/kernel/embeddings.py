@@ -36,7 +36,9 @@ def kernel_embeddings(log_counts: Tensor, k0: Tensor, dim: int) -> Tensor:
     product = convolved(log_counts, circulant(k0))
     values, vectors = torch.linalg.eigh((product + product.T).div_(2))
     kept = min(dim, len(values))
-    values, vectors = values.flip(0)[:kept].clamp(min=0), vectors.flip(1)[:, :kept]
+    # narrow: an index in brackets asks for a real device even of fake tensors
+    values = values.flip(0).narrow(0, 0, kept).clamp(min=0)
+    vectors = vectors.flip(1).narrow(1, 0, kept)
     signs = torch.where(vectors.amax(0) < -vectors.amin(0), -1.0, 1.0)
     return torch.nn.functional.pad(vectors * (signs * values.sqrt()), (0, dim - kept))
 
