@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from structinit_core.diagnose import Report, report_page
     from structinit_core.errors import StructinitError
     from structinit_core.progress import Progress
-    from structinit_core.race import RaceJob, RaceProtocol, RaceResult, parse_arms, race_starts
+    from structinit_core.race import (
+        K0Table4Protocol,
+        RaceJob,
+        RaceProtocol,
+        RaceResult,
+        parse_arms,
+        race_starts,
+        reproduce_k0_table4,
+    )
     from structinit_core.recipes.cluster import count_on_cluster
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
@@ -43,6 +51,7 @@ _HOMES = {
     "ExportJob": "recipes.exporting",
     "K0Job": "recipes.k0",
     "K0Method": "recipes.k0",
+    "K0Table4Protocol": "race",
     "KneserNey": "cooc",
     "Plan": "recipes.solve_plan",
     "Progress": "progress",
@@ -68,6 +77,7 @@ _HOMES = {
     "read_config": "blueprint",
     "read_tensors": "checkpoint",
     "report_page": "diagnose",
+    "reproduce_k0_table4": "race",
 }
 
 __all__ = [
@@ -79,6 +89,7 @@ __all__ = [
     "ExportJob",
     "K0Job",
     "K0Method",
+    "K0Table4Protocol",
     "KneserNey",
     "Plan",
     "Progress",
@@ -104,6 +115,7 @@ __all__ = [
     "read_config",
     "read_tensors",
     "report_page",
+    "reproduce_k0_table4",
 ]
 
 
