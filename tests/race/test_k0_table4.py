@@ -131,7 +131,10 @@ def test_the_result_checked_in_is_the_preset_s_and_says_what_its_numbers_say() -
     assert page == result_page(result)
     for arm in result.arms:
         assert arm == arm_of(arm.name, arm.deviation, arm.runs)
-        assert arm.loss.high < result.unigram_loss
         found = arm.untrained["accepted"]
         assert found.low < PUBLISHED["cosine"] < found.high or found.mean > PUBLISHED["cosine"]
         assert min(arm.runs[0].moments[0].circulants) < ACCEPTED
+    # Embeddings of deviation 1 stay what they are: 20 epochs do not take them to the unigram.
+    large, small = result.arms
+    assert small.loss.high < result.unigram_loss < large.loss.low
+    assert small.difference["numberings"].high < 0 < small.trained["numberings"].low
