@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from structinit_core.errors import StructinitError
     from structinit_core.initializers.paired_views import solve_views
     from structinit_core.progress import Progress
-    from structinit_core.race import RaceJob, RaceProtocol, RaceResult, parse_arms, race_starts
+    from structinit_core.race import (
+        K0Table4Protocol,
+        RaceJob,
+        RaceProtocol,
+        RaceResult,
+        parse_arms,
+        race_starts,
+        reproduce_k0_table4,
+    )
     from structinit_core.recipes.cluster import count_on_cluster
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
         export_checkpoint,
         plan_export,
     )
+    from structinit_core.recipes.k0 import K0Job, K0Method, k0, plan_k0
     from structinit_core.recipes.merging import merge_counts
     from structinit_core.recipes.paired_views import PairedViewsJob, fit_paired_views
     from structinit_core.recipes.solve_plan import Plan
@@ -42,6 +51,9 @@ _HOMES = {
     "DiagnoseJob": "recipes.diagnosing",
     "ExportFormat": "recipes.exporting",
     "ExportJob": "recipes.exporting",
+    "K0Job": "recipes.k0",
+    "K0Method": "recipes.k0",
+    "K0Table4Protocol": "race",
     "KneserNey": "cooc",
     "PairedViewsJob": "recipes.paired_views",
     "Plan": "recipes.solve_plan",
@@ -57,6 +69,7 @@ _HOMES = {
     "diagnose_checkpoint": "recipes.diagnosing",
     "export_checkpoint": "recipes.exporting",
     "fit_paired_views": "recipes.paired_views",
+    "k0": "recipes.k0",
     "load_paired_views": "checkpoint",
     "make_blueprint": "blueprint",
     "merge_counts": "recipes.merging",
@@ -64,10 +77,12 @@ _HOMES = {
     "parse_arms": "race",
     "plan": "recipes.compiling",
     "plan_export": "recipes.exporting",
+    "plan_k0": "recipes.k0",
     "race_starts": "race",
     "read_config": "blueprint",
     "read_tensors": "checkpoint",
     "report_page": "diagnose",
+    "reproduce_k0_table4": "race",
     "solve_views": "initializers.paired_views",
 }
 
@@ -78,6 +93,9 @@ __all__ = [
     "DiagnoseJob",
     "ExportFormat",
     "ExportJob",
+    "K0Job",
+    "K0Method",
+    "K0Table4Protocol",
     "KneserNey",
     "PairedViewsJob",
     "Plan",
@@ -93,6 +111,7 @@ __all__ = [
     "diagnose_checkpoint",
     "export_checkpoint",
     "fit_paired_views",
+    "k0",
     "load_paired_views",
     "make_blueprint",
     "merge_counts",
@@ -100,10 +119,12 @@ __all__ = [
     "parse_arms",
     "plan",
     "plan_export",
+    "plan_k0",
     "race_starts",
     "read_config",
     "read_tensors",
     "report_page",
+    "reproduce_k0_table4",
     "solve_views",
 ]
 

@@ -14,6 +14,7 @@ from initctl.commands.closed_form import closed_form
 from initctl.commands.cooc import cooc
 from initctl.commands.diagnose import diagnose
 from initctl.commands.export import export
+from initctl.commands.k0 import k0
 from initctl.commands.race import race
 from structinit_core import __version__
 from structinit_core.errors import NO_SPACE, StructinitError
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command("cooc")(cooc)
 app.command("closed-form")(closed_form)
+app.command("k0")(k0)
 app.command("diagnose")(diagnose)
 app.command("race")(race)
 app.command("export")(export)

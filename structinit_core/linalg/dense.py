@@ -7,7 +7,7 @@ import torch
 
 from structinit_core.errors import NumericalError
 from structinit_core.linalg.basis import Doubles, as_doubles, on_device
-from structinit_core.linalg.krylov import Ritz
+from structinit_core.linalg.krylov import Ritz, Stopping
 from structinit_core.linalg.products import Products
 
 _TINY = float(np.finfo(np.float32).tiny)
@@ -20,11 +20,11 @@ def dense_svd(matrix: Products, rank: int) -> Ritz:
     return _measured(dense, matrix, values[:rank], u[:, :rank], vt[:rank].T)
 
 
-def dense_eigen(matrix: Products, rank: int) -> Ritz:
-    """The ``rank`` leading eigenpairs by modulus, likewise; the matrix is symmetric."""
+def dense_eigen(matrix: Products, stopping: Stopping) -> Ritz:
+    """The wanted eigenpairs, likewise; the matrix is symmetric."""
     dense = _written_out(matrix)
     values, vectors = np.linalg.eigh((dense + dense.T) / 2)
-    order = np.argsort(-np.abs(values), kind="stable")[:rank]
+    order = stopping.order(values)
     return _measured(dense, matrix, values[order], vectors[:, order], vectors[:, order])
 
 

@@ -12,6 +12,7 @@ from math import ceil, inf, log
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from structinit_core.linalg.basis import Basis, Doubles, as_doubles, on_device
@@ -32,7 +33,8 @@ class Stopping:
     """When a basis is good enough: the rank wanted, and any of three limits.
 
     tolerance: largest residual, relative to the largest value; energy: growth of the captured
-    energy since the last check, relative to it; columns: cap on the basis of one side.
+    energy since the last check, relative to it; columns: cap on the basis of one side. positive:
+    eigenvalues are wanted from the largest down, not by modulus.
     """
 
     rank: int
@@ -40,6 +42,12 @@ class Stopping:
     tolerance: float
     energy: float | None
     columns: int
+    positive: bool = False
+
+    def order(self, values: Doubles) -> NDArray[np.intp]:
+        """Places of the wanted eigenvalues, the first first."""
+        sizes = values if self.positive else np.abs(values)
+        return np.argsort(-sizes, kind="stable")[: self.rank]
 
     def next_check(self, count: int, growth: float = _GROWTH) -> int:
         """Columns at which to look again."""
@@ -131,7 +139,7 @@ def _relative(norms: Doubles, values: Doubles) -> Doubles:
 def lanczos(
     matrix: Products, first: Tensor, stopping: Stopping, generator: np.random.Generator
 ) -> Ritz:
-    """Leading eigenpairs of a symmetric matrix by modulus, from ``first`` (n, w) on.
+    """Leading eigenpairs of a symmetric matrix, from ``first`` (n, w) on.
 
     One product a block. Cost: nnz·m + 2·n·m² for m columns. Left and right are the same.
 
@@ -154,7 +162,7 @@ def lanczos(
         if warm or count >= check or not basis.room:
             warm = False
             values, weights = np.linalg.eigh((inner + inner.T) / 2)
-            order = np.argsort(-np.abs(values), kind="stable")[: stopping.rank]
+            order = stopping.order(values)
             values, weights = values[order], weights[:, order]
             relative = _relative(remainder.norms(weights), values)
             met = _met(stopping, values, relative, before)

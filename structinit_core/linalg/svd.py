@@ -65,7 +65,7 @@ class TruncatedSvd:
 
 @dataclass(frozen=True)
 class TruncatedEigen:
-    """Eigenvalues by descending modulus (r,), eigenvectors (n, r), float32."""
+    """Eigenvalues (r,), the wanted first, and eigenvectors (n, r), float32."""
 
     values: Floats
     vectors: Floats
@@ -142,14 +142,16 @@ def symmetric_eigen(
     tolerance: float = TOLERANCE,
     energy: float | None = None,
     columns: int | None = None,
+    positive: bool = False,
     block: int = BLOCK,
     start: TruncatedEigen | None = None,
     device: torch.device = _CPU,
 ) -> TruncatedEigen:
     """The ``rank`` eigenpairs of largest modulus of a symmetric operator.
 
-    Arguments, cost and errors as of :func:`truncated_svd`; the largest entry of each vector
-    is positive.
+    With ``positive`` the largest ones instead, from the top down; some are not positive where
+    the operator has fewer that are. Arguments, cost and errors as of :func:`truncated_svd`; the
+    largest entry of each vector is positive.
 
     Raises:
         NumericalError: a NaN or infinity came out.
@@ -159,9 +161,10 @@ def symmetric_eigen(
     if not matrix.symmetric:
         raise ValueError("eigenpairs are found of operators declared symmetric")
     stopping = _stopping(matrix, rank, tolerance, energy, columns, block)
+    stopping = replace(stopping, positive=positive)
     previous = None if start is None else start.vectors
     if _small(matrix, stopping):
-        ritz = dense_eigen(matrix, stopping.rank)
+        ritz = dense_eigen(matrix, stopping)
     else:
         ritz = lanczos(matrix, _first(matrix, previous, block, generator), stopping, generator)
     values, vectors, _, report = _finished(ritz, matrix.energy)

@@ -12,6 +12,7 @@ import typer
 
 from initctl import options as o
 from initctl.console import TerminalProgress, end_quietly_with_the_reader, print_json
+from initctl.k0_table4 import race_k0_table4
 from initctl.texts import refuse_twice, text_paths
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Preset(StrEnum):
     STANDARD = "standard"
     SMOKE = "smoke"
     PAIRED_VIEWS = "paired-views"
+    K0_TABLE4 = "k0-table4"
 
 
 _NOT_OF_PAIRED_VIEWS = (
@@ -39,16 +41,13 @@ _NOT_OF_PAIRED_VIEWS = (
     "rate",
     "warmup",
     "sweep_warmup",
+    "sweep_steps",
     "budget_seconds",
 )
 
 
 def race(
     context: typer.Context,
-    corpus: Annotated[
-        list[Path], typer.Option(metavar="TRAIN", help=f"To count and train on. {o.TEXT_HELP}")
-    ],
-    valid: Annotated[list[Path], typer.Option(metavar="VALID", help="Other text, to score on.")],
     output: o.Output,
     config: Annotated[
         Path | None,
@@ -58,6 +57,13 @@ def race(
             "of its own; it takes one of model_type paired_views, or none.",
             show_default=False,
         ),
+    ] = None,
+    corpus: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="TRAIN", help=f"To count and train on. {o.TEXT_HELP}"),
+    ] = None,
+    valid: Annotated[
+        list[Path] | None, typer.Option(metavar="VALID", help="Other text, to score on.")
     ] = None,
     arm: Annotated[
         list[str] | None,
@@ -80,7 +86,8 @@ def race(
         Preset,
         typer.Option(
             help="Steps, batch, rates, seeds and arms where not given. paired-views: the "
-            "compute-matched protocol of seed 002, of which only the seeds may be changed."
+            "compute-matched protocol of seed 002, of which only the seeds may be changed. "
+            "k0-table4: a network and text of its own."
         ),
     ] = Preset.STANDARD,
     tokenizer: o.TokenizerFile = None,
@@ -142,6 +149,13 @@ def race(
     )
     from structinit_core.race.protocol import PRESETS
 
+    if preset is Preset.K0_TABLE4:
+        fields = {"steps": steps, "seeds": seeds, "seed": seed}
+        race_k0_table4(context, output, fields, device, json=json, quiet=quiet, plan=plan)
+        return
+    if not corpus or not valid:
+        missing = "--valid" if corpus else "--corpus"
+        raise UsageError(f"Missing option '{missing}'", hint="a race needs both texts")
     whole = preset is Preset.PAIRED_VIEWS
     foreign = o.given(context, *_NOT_OF_PAIRED_VIEWS) if whole else []
     if foreign:
