@@ -18,6 +18,7 @@ from structinit_core.errors import LimitError
 from structinit_core.initializers.closed_form.attention import lag_heads
 from structinit_core.initializers.closed_form.bigram import StageResult, compile_bigram
 from structinit_core.initializers.closed_form.codes import LogBilinear, loss, scored_pairs
+from structinit_core.initializers.closed_form.copying import place_copy
 from structinit_core.initializers.closed_form.layout import (
     FILLER_DIMENSIONS,
     Stream,
@@ -34,6 +35,7 @@ from structinit_core.initializers.closed_form.parts import Weights, write_heads,
 from structinit_core.initializers.closed_form.recalibrate import scaled
 from structinit_core.initializers.closed_form.stages import (
     BIGRAM,
+    COPY,
     OFFSETS,
     STAGES,
     head_lags,
@@ -136,7 +138,7 @@ def compile_ngram(
     refuse_unsupported(blueprint)
     left_out = obstacles(stages, blueprint, model.counts, judged=len(windows) > 0)
     tried = [name for name in stages if name != BIGRAM and name not in left_out]
-    if tried and (needed := offsets_bytes(blueprint, model.counts)) > spare_bytes:
+    if OFFSETS in tried and (needed := offsets_bytes(blueprint, model.counts)) > spare_bytes:
         raise LimitError(
             f"the offsets need about {needed >> 20} MiB beside the bigram's solve",
             hint="raise --memory, or compile --without offsets",
@@ -161,6 +163,9 @@ def compile_ngram(
 
     if OFFSETS in tried:
         attempt(OFFSETS, lambda built: place_offsets(built, bigram.codes, model, windows, progress))
+    if COPY in tried:
+        progress.stage("copy heads")
+        attempt(COPY, lambda built: place_copy(built, held_out, windows, model.counts.unigram))
     return CompiledNgram(
         network.to(_CPU),
         results,

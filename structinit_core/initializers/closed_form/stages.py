@@ -8,12 +8,13 @@ from structinit_core.blueprint import Blueprint
 from structinit_core.cooc import Counts
 from structinit_core.errors import UsageError
 from structinit_core.initializers.closed_form.attention import lag_beam, seen
+from structinit_core.initializers.closed_form.copying import copy_obstacle
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
 from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY
 from structinit_core.model import Wiring, read_wiring
 
-BIGRAM, OFFSETS = "bigram", "offsets"
-STAGES = (BIGRAM, OFFSETS)
+BIGRAM, OFFSETS, COPY = "bigram", "offsets", "copy"
+STAGES = (BIGRAM, OFFSETS, COPY)
 """In the order they build on each other; the first is in every compilation."""
 DEFAULT_STAGES = (BIGRAM,)
 """The offsets take minutes, and pay on text of several hundred tokens a vocabulary entry."""
@@ -47,9 +48,13 @@ def obstacles(
 ) -> dict[str, str]:
     """Stages that cannot be compiled, each with the reason; ``judged``: text is held out."""
     left_out = {}
-    for name, obstacle in ((OFFSETS, offsets_obstacle),):
+    reasons = {
+        OFFSETS: lambda: offsets_obstacle(blueprint, counts),
+        COPY: lambda: copy_obstacle(blueprint),
+    }
+    for name, obstacle in reasons.items():
         if name in stages:
-            reason = obstacle(blueprint, counts)
+            reason = obstacle()
             if reason is None and not judged:
                 reason = "there is no held-out text to judge them"
             if reason is not None:
