@@ -122,9 +122,9 @@ def test_memory_bounds_the_offsets_and_never_changes_the_bytes(
 @pytest.mark.parametrize(
     ("stages", "without", "chosen"),
     [
-        (STAGES, (), ("bigram", "offsets")),
+        (STAGES, (), ("bigram", "offsets", "copy")),
         (("offsets", "bigram"), (), ("bigram", "offsets")),
-        (STAGES, ("offsets",), ("bigram",)),
+        (STAGES, ("offsets",), ("bigram", "copy")),
     ],
 )
 def test_stages_by_name(stages, without, chosen) -> None:

@@ -47,7 +47,7 @@ def closed_form(
     documents: o.Border = o.Documents.BLANK,
     text_field: o.TextField = None,
     stages: Annotated[
-        str, typer.Option(metavar="NAMES", help="Stages to try, by commas: bigram, offsets.")
+        str, typer.Option(metavar="NAMES", help="Stages to try, by commas: bigram, offsets, copy.")
     ] = "bigram",
     without: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Stages to leave out, by commas.")

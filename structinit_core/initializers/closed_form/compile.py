@@ -44,7 +44,7 @@ from structinit_core.initializers.closed_form.stages import (
 )
 from structinit_core.initializers.closed_form.tied import lift_layer, place_tied, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
-from structinit_core.model import Wiring, read_wiring
+from structinit_core.model import Wiring, induction_score, read_wiring
 from structinit_core.progress import Progress
 
 SAMPLED_TOKENS = 1 << 14
@@ -60,7 +60,9 @@ class CompiledNgram:
 
     samples: what was drawn in place of the whole table and its error, empty where nothing
     was. spectrum: the singular values of the log-ratio that were kept, descending. left_out:
-    stages that were asked for and not tried, with the reason.
+    stages that were asked for and not tried, with the reason. induction: the score of
+    :func:`~structinit_core.model.induction_score` with and without the copy heads, empty where
+    they were not tried.
     """
 
     network: Network
@@ -69,6 +71,7 @@ class CompiledNgram:
     samples: dict[str, float]
     spectrum: tuple[float, ...]
     left_out: dict[str, str] = field(default_factory=dict)
+    induction: dict[str, float] = field(default_factory=dict)
 
     @property
     def stream(self) -> Stream:
@@ -161,11 +164,17 @@ def compile_ngram(
         if after < best:
             network, best = candidate, after
 
+    def copying(built: Network) -> float:
+        return induction_score(built.loss, model.vocabulary, blueprint.context)
+
+    induction: dict[str, float] = {}
     if OFFSETS in tried:
         attempt(OFFSETS, lambda built: place_offsets(built, bigram.codes, model, windows, progress))
     if COPY in tried:
         progress.stage("copy heads")
+        induction["induction.without_copy"] = copying(network)
         attempt(COPY, lambda built: place_copy(built, held_out, windows, model.counts.unigram))
+        induction["induction.score"] = copying(network)
     return CompiledNgram(
         network.to(_CPU),
         results,
@@ -173,6 +182,7 @@ def compile_ngram(
         bigram.samples,
         bigram.spectrum.values,
         left_out,
+        induction,
     )
 
 

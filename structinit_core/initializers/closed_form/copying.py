@@ -19,9 +19,13 @@ from structinit_core.model import Wiring, read_wiring
 
 _LEAST, _MOST = 8, 32
 """Dimensions of the codes that are matched and copied."""
+_SHARE = 4 / 9
+"""Of the identity dimensions, where heads read the rest; as many go to the buffer."""
 _WRITTEN, _COPIED = 0.4, 0.3
 """Length in the stream of a remembered and of a copied code, over that of a token."""
-_SHARPNESS = (1.0, 1.7)
+_VOTE = 2.0
+"""Nats by which the logit of a copied token rises on average, before that is fitted."""
+_SHARPNESS = (0.8, 1.2)
 """Score of a match over log T + 3, to choose from on held-out text."""
 _SLOW = 1.0
 """Radians that a rotated pair may turn over all that is seen, and still compare content."""
@@ -44,7 +48,7 @@ def copy_obstacle(blueprint: Blueprint) -> str | None:
         return "queries and keys are normalised"
     if not blueprint.learned_positions and len(read_wiring(blueprint).frequencies) == 0:
         return f"heads of width {blueprint.head_width} hold no position"
-    if divide(blueprint).identity // 3 < _LEAST:
+    if int(_SHARE * divide(blueprint).identity) < _LEAST:
         return f"width {blueprint.width} leaves no room for codes to copy"
     slow = len(slow_entries(blueprint, read_wiring(blueprint)))
     if slow < _LEAST:
@@ -80,10 +84,9 @@ def place_copy(
     mass = unigram / unigram.sum()
     sample = spread(windows, _SAMPLED_TOKENS)
     at = network.stream.coordinates
-    identity = at.identity.shape[1]
-    share = (identity + at.filler.shape[1]) // (3 if identity else 2)
+    share = _SHARE if at.identity.size else 1 / 2
     slow = slow_entries(blueprint, wiring)
-    size = min(_MOST, blueprint.head_width, len(slow), share)
+    size = min(_MOST, len(slow), int(share * (at.identity.shape[1] + at.filler.shape[1])))
     standing = _remembering(with_buffer(network, size, mass), size)
     factor = standing.mean_factor(held_out, sample, 1)
     scale = wiring.scales[1] * wiring.rotary_scale**2
@@ -108,8 +111,9 @@ def _remembering(network: Network, size: int) -> Network:
     others = tuple(head for head in stream.heads if head.layer or head.index // group < slot)
     offsets = stream.offsets
     if offsets is not None and len(others) < len(stream.heads):
-        lags, writes = (part[: len(others)] for part in (offsets.lags, offsets.write))
-        offsets = replace(offsets, lags=lags, read=offsets.read[:slot], write=writes)
+        left = len(others)
+        lags, write = offsets.lags[:left], offsets.write[:left]
+        offsets = replace(offsets, lags=lags, read=offsets.read[:slot], write=write)
     own, length = _codes(network, size)
     looking = lag_beam(blueprint, network.wiring, 1, stream.seed)
     head = Head(
@@ -153,13 +157,13 @@ def _fetching(
 
 
 def _voting(network: Network, size: int, unigram: NDArray[np.int64]) -> Network:
-    """With logits that rise by log 1/p over its mean for a token that was copied alone."""
+    """With logits that rise in proportion to log 1/p for a token that was copied alone."""
     stream = network.stream
     tokens, mass = len(unigram), unigram / unigram.sum()
     own, length = _codes(network, size)
     codes = stream.embed[:tokens].double().cpu().numpy() @ own
     surprise = -np.log(np.maximum(unigram, _UNSEEN) / unigram.sum())
-    rise = surprise / (mass @ surprise) * length / _length(network.blueprint, _COPIED)
+    rise = _VOTE * surprise / (mass @ surprise) * length / _length(network.blueprint, _COPIED)
     votes = codes * (rise / (codes**2).sum(axis=1))[:, None]
     head = stream.unembed.double().cpu().numpy().copy()
     head[:tokens] += (votes - mass @ votes) @ stream.coordinates.buffer.T

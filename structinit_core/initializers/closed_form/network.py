@@ -172,7 +172,7 @@ class Network:
                 curvature += float(((p * scores.square()).sum(dim=1) - mean.square()).sum())
             if curvature <= 0:
                 break
-            low, high = GAIN_RANGE
+            low, high = GAIN_RANGE if along is None else (0.0, GAIN_RANGE[1])
             gain = min(max(gain - slope / curvature, low), high)
         return gain
 

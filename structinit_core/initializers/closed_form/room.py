@@ -81,9 +81,9 @@ def _axes(
 def _regressed(known: Floats, wanted: Floats, mass: Floats) -> Floats:
     """The linear map from ``known`` (V, a) that is nearest ``wanted`` (V, b): (a, b)."""
     weighted = mass[:, None] * known
-    square = known.T @ weighted
-    square += _RIDGE * np.trace(square) / len(square) * np.eye(len(square))
-    rule: Floats = np.linalg.solve(square, weighted.T @ wanted)
+    square: Floats = known.T @ weighted
+    ridge = _RIDGE * np.trace(square) / len(square) * np.eye(len(square))
+    rule: Floats = np.linalg.solve(square + ridge, weighted.T @ wanted)
     return rule
 
 

@@ -48,13 +48,10 @@ def obstacles(
 ) -> dict[str, str]:
     """Stages that cannot be compiled, each with the reason; ``judged``: text is held out."""
     left_out = {}
-    reasons = {
-        OFFSETS: lambda: offsets_obstacle(blueprint, counts),
-        COPY: lambda: copy_obstacle(blueprint),
-    }
-    for name, obstacle in reasons.items():
-        if name in stages:
-            reason = obstacle()
+    for name in stages:
+        if name != BIGRAM:
+            of_offsets = name == OFFSETS
+            reason = offsets_obstacle(blueprint, counts) if of_offsets else copy_obstacle(blueprint)
             if reason is None and not judged:
                 reason = "there is no held-out text to judge them"
             if reason is not None:
