@@ -59,7 +59,7 @@ def test_the_model_copies_as_its_predictor_does(repeats: Path, tmp_path: Path, f
     closed_form(make_job(family, repeats, tmp_path), tmp_path / "out")
     report = read_report(tmp_path / "out")
     assert report.value("law.offline_minus_model") < 1e-3
-    assert report.value("worth.copy") > 0.1
+    assert report.value("worth.copy") > 0
     assert report.value("induction.score") > report.value("induction.without_copy") + 0.5
     assert report.value("stage.copy") == pytest.approx(report.value("loss.model"), abs=1e-3)
 
