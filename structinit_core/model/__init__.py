@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from structinit_core.model.default import default_tensors
     from structinit_core.model.effective import effective_config
+    from structinit_core.model.induction import induction_score
     from structinit_core.model.load import check_config, load_model
     from structinit_core.model.loss import forward_loss, token_losses
     from structinit_core.model.rotary import rotary_frequencies
@@ -23,6 +24,7 @@ _HOMES = {
     "default_tensors": "default",
     "effective_config": "effective",
     "forward_loss": "loss",
+    "induction_score": "induction",
     "load_model": "load",
     "read_wiring": "wiring",
     "rotary_frequencies": "rotary",
@@ -35,6 +37,7 @@ __all__ = [
     "default_tensors",
     "effective_config",
     "forward_loss",
+    "induction_score",
     "load_model",
     "read_wiring",
     "rotary_frequencies",

@@ -53,7 +53,7 @@ _SCORING_FLOATS = 3 * 10**12
 class ClosedFormJob:
     """One compilation: a config, and either text to count or a counts artifact.
 
-    ``stages``: those to try, of bigram, offsets and readouts; the first is in every compilation.
+    ``stages``: those to try; the first is in every compilation.
     """
 
     config: Path

@@ -120,6 +120,9 @@ def compile_report(
         Check(name=name, value=value, unit="nats" if name.startswith("cost.") else "")
         for name, value in scores.costs.items()
     ]
+    checks += [
+        Check(name=name, value=value, unit="nats") for name, value in compiled.induction.items()
+    ]
     checks += [Check(name=f"svd.{name}", value=value) for name, value in compiled.facts.items()]
     checks += [
         Check(name=f"sample.{name}", value=value, unit="nats" if name.endswith("_nats") else "")

@@ -136,9 +136,9 @@ def test_heads_that_share_a_read_map_look_at_different_lags(
 @pytest.mark.parametrize(
     ("stages", "without", "chosen"),
     [
-        (STAGES, (), ("bigram", "offsets", "readouts")),
+        (STAGES, (), ("bigram", "offsets", "copy", "readouts")),
         (("offsets", "bigram"), (), ("bigram", "offsets")),
-        (STAGES, ("offsets",), ("bigram", "readouts")),
+        (STAGES, ("offsets",), ("bigram", "copy", "readouts")),
     ],
 )
 def test_stages_by_name(stages, without, chosen) -> None:

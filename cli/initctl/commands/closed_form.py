@@ -76,7 +76,10 @@ def closed_form(
     documents: o.Border = o.Documents.BLANK,
     text_field: o.TextField = None,
     stages: Annotated[
-        str, typer.Option(metavar="NAMES", help="Stages, by commas: bigram, offsets, readouts.")
+        str,
+        typer.Option(
+            metavar="NAMES", help="Stages to try, by commas: bigram, offsets, copy, readouts."
+        ),
     ] = "bigram",
     without: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Stages to leave out, by commas.")

@@ -18,6 +18,7 @@ from structinit_core.errors import LimitError
 from structinit_core.initializers.closed_form.attention import lag_heads
 from structinit_core.initializers.closed_form.bigram import StageResult, compile_bigram
 from structinit_core.initializers.closed_form.codes import LogBilinear, loss, scored_pairs
+from structinit_core.initializers.closed_form.copying import place_copy
 from structinit_core.initializers.closed_form.layout import (
     FILLER_DIMENSIONS,
     Stream,
@@ -32,6 +33,7 @@ from structinit_core.initializers.closed_form.readouts import place_readouts
 from structinit_core.initializers.closed_form.recalibrate import scaled
 from structinit_core.initializers.closed_form.stages import (
     BIGRAM,
+    COPY,
     OFFSETS,
     READOUTS,
     STAGES,
@@ -42,7 +44,7 @@ from structinit_core.initializers.closed_form.stages import (
 )
 from structinit_core.initializers.closed_form.tied import lift_layer, place_tied, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
-from structinit_core.model import Wiring, read_wiring
+from structinit_core.model import Wiring, induction_score, read_wiring
 from structinit_core.progress import Progress
 
 SAMPLED_TOKENS = 1 << 14
@@ -59,7 +61,9 @@ class CompiledNgram:
 
     samples: what was drawn in place of the whole table and its error, empty where nothing
     was. spectrum: the singular values of the log-ratio that were kept, descending. left_out:
-    stages that were asked for and not tried, with the reason.
+    stages that were asked for and not tried, with the reason. induction: the score of
+    :func:`~structinit_core.model.induction_score` with and without the copy heads, empty where
+    they were not tried.
     """
 
     network: Network
@@ -68,6 +72,7 @@ class CompiledNgram:
     samples: dict[str, float]
     spectrum: tuple[float, ...]
     left_out: dict[str, str] = field(default_factory=dict)
+    induction: dict[str, float] = field(default_factory=dict)
 
     @property
     def stream(self) -> Stream:
@@ -137,7 +142,7 @@ def compile_ngram(
     refuse_unsupported(blueprint)
     left_out = obstacles(stages, blueprint, model.counts, judged=len(windows) > 0)
     tried = [name for name in stages if name != BIGRAM and name not in left_out]
-    for name in tried:
+    for name in _BYTES.keys() & tried:
         if (needed := _BYTES[name](blueprint, model.counts)) > spare_bytes:
             raise LimitError(
                 f"the {name} need about {needed >> 20} MiB beside the bigram's solve",
@@ -161,6 +166,10 @@ def compile_ngram(
         if after < best:
             network, best = candidate, after
 
+    def copying(built: Network) -> float:
+        return induction_score(built.loss, model.vocabulary, blueprint.context)
+
+    induction: dict[str, float] = {}
     if OFFSETS in tried:
         attempt(
             OFFSETS,
@@ -168,8 +177,15 @@ def compile_ngram(
                 built, bigram.codes, model, windows, progress, bigram.samples
             ),
         )
+    if COPY in tried:
+        progress.stage("copy heads")
+        induction["induction.without_copy"] = copying(network)
+        attempt(COPY, lambda built: place_copy(built, held_out, windows, model.counts.unigram))
+        induction["induction.score"] = copying(network)
     if READOUTS in tried and network.stream.heads:
         attempt(READOUTS, lambda built: add_readouts(built, model, windows, progress))
+    elif READOUTS in tried:
+        left_out[READOUTS] = "no head tells them what stood before"
     return CompiledNgram(
         network.to(_CPU),
         results,
@@ -177,6 +193,7 @@ def compile_ngram(
         bigram.samples,
         bigram.spectrum.values,
         left_out,
+        induction,
     )
 
 
@@ -245,7 +262,7 @@ def add_readouts(
     network: Network, model: KneserNey, windows: Windows, progress: Progress
 ) -> Network:
     """``network`` with readouts in its free feed-forward units, their steps judged held out."""
-    far = {(head.layer, head.index) for head in network.stream.heads if head.lag != 1}
+    far = {(head.layer, head.index) for head in network.stream.heads if head.lag not in (0, 1)}
     sample = spread(windows, SAMPLED_TOKENS)
 
     def judge(candidate: Network) -> float:

@@ -54,9 +54,10 @@ class Coordinates:
     prediction: x, (d, r), which the head reads, or the first feed-forward where it is tied;
     identity: f, (d, c), that other parts read. filler: random-sign codes that bring tokens to
     one length. carrier: (d, 1), of biases. positions: (d, 2m), empty where they are rotary.
-    constant: (d, 1), in which every row holds ``level``, 0 where none does. scale: what a code
-    is multiplied by; shrink: what the first norm multiplies the stream by; position_length:
-    of a position in the stream.
+    constant: (d, 1), in which every row holds ``level``, 0 where none does. buffer: (d, n),
+    left empty for what heads write; n is 0 until one does. scale: what a code is multiplied
+    by; shrink: what the first norm multiplies the stream by; position_length: of a position
+    in the stream.
     """
 
     prediction: Floats
@@ -65,6 +66,7 @@ class Coordinates:
     carrier: Floats
     positions: Floats
     constant: Floats
+    buffer: Floats
     level: float
     scale: float
     shrink: float
@@ -170,6 +172,7 @@ def place(
         carrier=bias_part,
         positions=position_part,
         constant=bias_part,
+        buffer=bias_part[:, :0],
         level=float(carried),
         scale=float(scale),
         shrink=float(shrink),

@@ -156,25 +156,30 @@ class Network:
             count += len(following)
         return total / max(count, 1)
 
-    def gain(self, stream: TokenStream, windows: NDArray[np.int64]) -> float:
+    def gain(
+        self, stream: TokenStream, windows: NDArray[np.int64], along: Tensor | None = None
+    ) -> float:
         """The factor on all but the bias of the logits that minimises the loss.
 
-        Newton on one scalar.
+        Or on what is read in the coordinates ``along`` (d, n) only. Newton on one scalar.
         """
-        head, carrier, gain = self.stream.unembed, self.stream.carrier, 1.0
-        bias = head @ carrier
+        head, gain = self.stream.unembed, 1.0
+        part = self.stream.carrier[:, None] if along is None else along
+        rows = head @ part
         for _ in range(_NEWTON_STEPS):
             slope = curvature = 0.0
             for states, following in self.outputs(stream, windows):
-                fixed = torch.outer(states @ carrier, bias)
-                scores = states @ head.T - fixed
+                scores = states @ part @ rows.T
+                fixed = states @ head.T - scores
+                if along is None:
+                    scores, fixed = fixed, scores
                 p = torch.softmax(gain * scores + fixed, dim=1)
                 mean = (p * scores).sum(dim=1)
                 slope += float((mean - scores.gather(1, following[:, None])[:, 0]).sum())
                 curvature += float(((p * scores.square()).sum(dim=1) - mean.square()).sum())
             if curvature <= 0:
                 break
-            low, high = GAIN_RANGE
+            low, high = GAIN_RANGE if along is None else (0.0, GAIN_RANGE[1])
             gain = min(max(gain - slope / curvature, low), high)
         return gain
 

@@ -30,7 +30,8 @@ def offset_costs(
         return {}
     ideal = attended = 0.0
     mass, least, largest, looked, count = 0.0, 1.0, -np.inf, 0, 0
-    heads = sorted(network.stream.heads, key=lambda head: head.index)
+    first = [head for head in network.stream.heads if head.layer == 0]
+    heads = sorted(first, key=lambda head: head.index)
     additions = list(model.additions())
     for ids, known in network.batches(stream, windows):
         normed = network.normalised(_embedded(network, ids))

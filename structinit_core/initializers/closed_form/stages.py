@@ -8,13 +8,14 @@ from structinit_core.blueprint import Blueprint, Norm
 from structinit_core.cooc import Counts
 from structinit_core.errors import UsageError
 from structinit_core.initializers.closed_form.attention import seen
+from structinit_core.initializers.closed_form.copying import copy_obstacle
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
 from structinit_core.initializers.closed_form.readouts import PAIRS, has_bias
 from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY
 from structinit_core.model import read_wiring
 
-BIGRAM, OFFSETS, READOUTS = "bigram", "offsets", "readouts"
-STAGES = (BIGRAM, OFFSETS, READOUTS)
+BIGRAM, OFFSETS, COPY, READOUTS = "bigram", "offsets", "copy", "readouts"
+STAGES = (BIGRAM, OFFSETS, COPY, READOUTS)
 """In the order they build on each other; the first is in every compilation."""
 DEFAULT_STAGES = (BIGRAM,)
 """The offsets take minutes, and pay on text of several hundred tokens a vocabulary entry."""
@@ -47,12 +48,15 @@ def obstacles(
 ) -> dict[str, str]:
     """Stages that cannot be compiled, each with the reason; ``judged``: text is held out."""
     left_out = {}
-    for name, obstacle in ((OFFSETS, offsets_obstacle), (READOUTS, readouts_obstacle)):
+    for name, reason in (
+        (OFFSETS, offsets_obstacle(blueprint, counts)),
+        (COPY, copy_obstacle(blueprint)),
+        (READOUTS, readouts_obstacle(blueprint, counts)),
+    ):
         if name in stages:
-            reason = obstacle(blueprint, counts)
-            if reason is None and not judged:
-                reason = "there is no held-out text to judge them"
-            if reason is not None:
+            if not judged:
+                left_out[name] = reason or "there is no held-out text to judge them"
+            elif reason is not None:
                 left_out[name] = reason
     if READOUTS in stages and READOUTS not in left_out and OFFSETS not in {*stages} - {*left_out}:
         left_out[READOUTS] = "without offsets nothing tells what stands before a token"

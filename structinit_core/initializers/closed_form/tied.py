@@ -153,6 +153,7 @@ def place_tied(
             carrier=into_bias,
             positions=into_p,
             constant=into_constant,
+            buffer=into_constant[:, :0],
             level=float(level),
             scale=float(scale),
             shrink=float(shrink),
