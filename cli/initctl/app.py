@@ -13,6 +13,7 @@ import typer
 from initctl.commands.closed_form import closed_form
 from initctl.commands.cooc import cooc
 from initctl.commands.diagnose import diagnose
+from initctl.commands.dpi_init import dpi_init
 from initctl.commands.export import export
 from initctl.commands.race import race
 from structinit_core import __version__
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command("cooc")(cooc)
 app.command("closed-form")(closed_form)
+app.command("dpi-init")(dpi_init)
 app.command("diagnose")(diagnose)
 app.command("race")(race)
 app.command("export")(export)

@@ -6,14 +6,22 @@ from structinit_core.checkpoint.directory import (
     write_directory,
 )
 from structinit_core.checkpoint.reader import StoredTensors, open_tensors, read_tensors, shard_files
-from structinit_core.checkpoint.writer import DEFAULT_SHARD_BYTES, write_checkpoint, write_tensor
+from structinit_core.checkpoint.writer import (
+    DEFAULT_SHARD_BYTES,
+    DTYPES,
+    plan_shards,
+    write_checkpoint,
+    write_tensor,
+)
 
 __all__ = [
     "CHECKPOINT_KIND",
     "CHECKPOINT_VERSION",
     "DEFAULT_SHARD_BYTES",
+    "DTYPES",
     "StoredTensors",
     "open_tensors",
+    "plan_shards",
     "read_tensors",
     "shard_files",
     "write_checkpoint",
