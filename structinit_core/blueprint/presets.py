@@ -20,7 +20,7 @@ PRESETS = tuple(_SHAPES)
 def preset(name: str) -> dict[str, Any]:
     """The config of an entry of ``PRESETS``: an untied GPT-2 with exact GELU and dropout 0.1.
 
-    20,327,040, 335,644,672 and 8,187,944,960 parameters as published (dpi-5m: 5,364,480),
+    20,327,040, 335,644,672 and 8,187,944,960 parameters as published (dpi-5m: 5,361,792),
     without what GPT-2 adds: a table of positions and the biases of its linear maps.
     """
     vocabulary, width, layers, heads, context = _SHAPES[name]

@@ -247,16 +247,17 @@ def _samples(
     expected: Forecast,
     run: Resumable,
     record: Recorder,
-) -> tuple[Tokens, Tokens]:
+) -> tuple[Tokens, Tokens | None]:
     """Token blocks of counted documents: those the layers run on, and those clustered."""
     _, stream = keep_tokens(job.source, run.kept / "tokens", record)
     drawn = counts.manifest.recipe.params
     spans = hold_out(stream, float(drawn["holdout"]), int(drawn["seed"])).counted
     context, seed = blueprint.context, job.seed
-    return (
-        draw_sample(stream, spans, expected.stream_positions, context, seed, "sample"),
-        draw_sample(stream, spans, expected.cluster_positions, context, seed, "clusters"),
-    )
+    sample = draw_sample(stream, spans, expected.stream_positions, context, seed, "sample")
+    clustered = expected.cluster_positions
+    if not clustered:
+        return sample, None
+    return sample, draw_sample(stream, spans, clustered, context, seed, "clusters")
 
 
 def _counts(job: DpiJob, run: Resumable, record: Recorder) -> Counts:

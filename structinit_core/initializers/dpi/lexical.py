@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from structinit_core.artifact import pretty_json, publish_text
+from structinit_core.artifact import publish_text
 from structinit_core.blueprint import Blueprint, Kind, Role
 from structinit_core.cooc import Counts, KneserNey
 from structinit_core.initializers.closed_form.codes import factorise
@@ -146,7 +146,7 @@ def save_lexical(lexical: Lexical, directory: Path) -> None:
         if part is not None:
             np.save(directory / f"{name}.npy", part.numpy(), allow_pickle=False)
     # last: it says that the others are whole
-    publish_text(directory / _FACTS, pretty_json(lexical.facts))
+    publish_text(directory / _FACTS, json.dumps(lexical.facts))
 
 
 def load_lexical(directory: Path) -> Lexical | None:

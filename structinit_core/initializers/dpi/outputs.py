@@ -22,12 +22,12 @@ def residual_output(
 ) -> Tensor:
     """W_O or W_2, (d, fan-in), entries of standard deviation s/√fan-in: float32 on ``device``.
 
-    s = 1/√(2L) for ``s-dpi``, else 1. ``qr``: Haar, what QR of Gaussian noise is; ``fast``:
-    three rounds of random signs and cosine transforms; ``none``: N(0, 1). Source: seed 001,
-    3.4; S-DPI: its appendix.
+    s = 1/√(2L) for ``s-dpi``, else 1, times the residual gain. ``qr``: Haar, what QR of Gaussian
+    noise is; ``fast``: three rounds of random signs and cosine transforms; ``none``: N(0, 1).
+    Source: seed 001, 3.4; S-DPI: its appendix.
     """
     rows, columns = shape
-    scale = (2 * layers) ** -0.5 if settings.scale == "s-dpi" else 1.0
+    scale = settings.residual_gain * ((2 * layers) ** -0.5 if settings.scale == "s-dpi" else 1.0)
     if settings.orthogonal == "none":
         noise = gaussian((rows, columns), draw)
         return noise.mul_(scale * columns**-0.5).to(device)

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structinit_core.artifact import pretty_json
 from structinit_core.blueprint import Role
 from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.dpi.ground import Parts
@@ -21,10 +20,10 @@ _FACTS = "facts.json"
 
 @dataclass(frozen=True)
 class Sources:
-    """Token ids: of the sample and of what is clustered, int64 (n, T); and what is scored."""
+    """Token ids of the sample and of what is clustered, if anything, int64 (n, T); the probes."""
 
     sample: Tensor
-    clustered: Tensor
+    clustered: Tensor | None
     probes: list[Probe]
 
 
@@ -54,7 +53,7 @@ class Progression:
         for name, tensor in arrays.items():
             np.save(directory / f"{name}.npy", tensor.cpu().numpy(), allow_pickle=False)
         facts = {"layer": self.layer, "probes": len(self.probes), "facts": self.facts}
-        (directory / _FACTS).write_text(pretty_json(facts), encoding="utf-8")
+        (directory / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
 
 def load_progression(directory: Path, device: torch.device) -> Progression:

@@ -67,7 +67,6 @@ class LayerSequence:
 
     def begin(self, sources: Sources) -> None:
         """Embed the sample, the probes and what is clustered: where the first layer begins."""
-        settings, width = self._settings, self._blueprint.width
         embed = self._rounded(self._lexical.embed)
         position = self._lexical.position
         if position is not None:
@@ -78,10 +77,10 @@ class LayerSequence:
             return stream.to(self._device)
 
         centres = None
-        if not settings.bands:
+        if sources.clustered is not None:
             points = entered(sources.clustered).flatten(0, 1)
             draw = generator(self._seed, "dpi", "embedded clusters")
-            centres = cluster_centres(points, width, draw)
+            centres = cluster_centres(points, self._blueprint.width, draw)
         self.progression = Progression(
             layer=0,
             stream=entered(sources.sample),

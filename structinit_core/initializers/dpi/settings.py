@@ -48,7 +48,8 @@ class DpiSettings:
     queries, falling from the first layer or rising and falling. phase_shift: from this share
     of the depth on, keys are the values and queries share nothing; ``None``: nowhere.
     up_noise: N(0, 1) in W1, by this times p. orthogonal: what writes into the stream is
-    exactly Haar, structured, or Gaussian (``none``). scale: ``s-dpi`` divides that by √(2L).
+    exactly Haar, structured, or Gaussian (``none``). scale: ``s-dpi`` divides that by
+    √(2L); residual_gain is a factor of our own.
     zero_wait: phase 4, the head is the lexical right factor. whitening: phase 5. morph_alpha:
     phase 7, the share of the previous layer in W1 and W_Q. calibration: phase 6.
     """
@@ -71,6 +72,7 @@ class DpiSettings:
     up_noise: float = 0.0
     orthogonal: str = "qr"
     scale: str = "none"
+    residual_gain: float = 1.0
     zero_wait: bool = False
     whitening: bool = False
     morph_alpha: float = 0.0
@@ -110,6 +112,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "align_peak": (0, 1),
     "phase_shift": (0, 1),
     "up_noise": (0, 10),
+    "residual_gain": (0, 10),
     "morph_alpha": (0, 1),
 }
 _NOT_OF_BANDS = (
