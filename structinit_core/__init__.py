@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+    from structinit_core.recipes.dpi import DpiJob, dpi_init
+    from structinit_core.recipes.dpi_plan import plan_dpi
     from structinit_core.recipes.exporting import (
         ExportFormat,
         ExportJob,
@@ -38,6 +40,7 @@ _HOMES = {
     "ClosedFormJob": "recipes.compiling",
     "CountSource": "recipes.counting",
     "DiagnoseJob": "recipes.diagnosing",
+    "DpiJob": "recipes.dpi",
     "ExportFormat": "recipes.exporting",
     "ExportJob": "recipes.exporting",
     "KneserNey": "cooc",
@@ -52,12 +55,14 @@ _HOMES = {
     "count_corpus": "recipes.counting",
     "count_on_cluster": "recipes.cluster",
     "diagnose_checkpoint": "recipes.diagnosing",
+    "dpi_init": "recipes.dpi",
     "export_checkpoint": "recipes.exporting",
     "make_blueprint": "blueprint",
     "merge_counts": "recipes.merging",
     "open_counts": "cooc",
     "parse_arms": "race",
     "plan": "recipes.compiling",
+    "plan_dpi": "recipes.dpi_plan",
     "plan_export": "recipes.exporting",
     "race_starts": "race",
     "read_config": "blueprint",
@@ -70,6 +75,7 @@ __all__ = [
     "ClosedFormJob",
     "CountSource",
     "DiagnoseJob",
+    "DpiJob",
     "ExportFormat",
     "ExportJob",
     "KneserNey",
@@ -84,12 +90,14 @@ __all__ = [
     "count_corpus",
     "count_on_cluster",
     "diagnose_checkpoint",
+    "dpi_init",
     "export_checkpoint",
     "make_blueprint",
     "merge_counts",
     "open_counts",
     "parse_arms",
     "plan",
+    "plan_dpi",
     "plan_export",
     "race_starts",
     "read_config",

@@ -62,8 +62,9 @@ def haar(
         vectors.diagonal().fill_(1)
         inverse = (vectors.T @ vectors).triu_(1)
         inverse.diagonal().copy_(norms / (first.abs() + norms))
-        rest = basis[at:, at:]
-        rest.diagonal()[:width] = -signs
+        # narrow: an index in brackets asks for a real device even of fake tensors
+        rest = basis.narrow(0, at, rows - at).narrow(1, at, columns - at)
+        rest.diagonal().narrow(0, 0, width).copy_(-signs)
         weights = torch.linalg.solve_triangular(inverse, vectors.T @ rest, upper=True)
         rest.addmm_(vectors, weights, alpha=-1)
     return basis

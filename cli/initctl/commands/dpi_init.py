@@ -28,6 +28,7 @@ _SETTINGS = (
     "phase_shift",
     "orthogonal",
     "scale",
+    "residual_gain",
     "zero_wait",
     "whitening",
     "morph_alpha",
@@ -160,6 +161,10 @@ def dpi_init(
     ] = None,
     scale: Annotated[
         Scale | None, typer.Option(help="s-dpi: W_O and W_2 over √(2L).", show_default=_PUBLISHED)
+    ] = None,
+    residual_gain: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="Factor on W_O and W_2 besides.", show_default=_PUBLISHED),
     ] = None,
     zero_wait: Annotated[
         bool | None,

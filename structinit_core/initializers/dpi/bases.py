@@ -24,7 +24,8 @@ class Manifold:
 
     def basis(self, gamma: float) -> Tensor:
         """diag((S + 10⁻⁶)^γ)·Uᵀ: directions as rows, scaled by powers of their *variances*."""
-        return (self.variances + _RIDGE).pow(gamma)[:, None] * self.directions
+        # unsqueeze, narrow: an index in brackets asks for a real device even of fake tensors
+        return (self.variances + _RIDGE).pow(gamma).unsqueeze(1) * self.directions
 
     def whitener(self, ridge: float) -> Tensor:
         """C^(−½) of the covariance C (ZCA), variances raised by ``ridge``."""
@@ -68,16 +69,13 @@ def manifold(stream: Tensor) -> Manifold:
 
 def normed(matrix: Tensor) -> Tensor:
     """``matrix`` with entries of standard deviation 1/√columns."""
-    deviation = float(matrix.std())
-    if not deviation > 0:
-        raise NumericalError("a basis is constant, so it has no scale")
-    scale: float = matrix.shape[1] ** -0.5 / deviation
-    return scale * matrix
+    scaled: Tensor = matrix * (matrix.shape[1] ** -0.5 / matrix.std())
+    return scaled
 
 
 def tiled(basis: Tensor, rows: int) -> Tensor:
     """The first ``rows`` rows of ``basis`` repeated as often as needed."""
-    return basis.repeat(-(-rows // len(basis)), 1)[:rows]
+    return basis.repeat(-(-rows // len(basis)), 1).narrow(0, 0, rows)
 
 
 def per_group(rows: Tensor, heads: int, groups: int) -> Tensor:

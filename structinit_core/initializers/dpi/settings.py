@@ -148,6 +148,7 @@ VARIANTS = {
         lexical="log-ratio",
         unit_keys=True,
         scale="s-dpi",
+        residual_gain=0.03,
         zero_wait=True,
         calibration=False,
     ),
