@@ -46,7 +46,8 @@ def haar(
     product of a panel of reflectors as I − V·T·Vᵀ: Schreiber & Van Loan 1989, T by Puglisi 1992.
     """
     if rows < columns:
-        return haar(columns, rows, generator, device).T.contiguous()
+        turned = haar(columns, rows, generator, device).T
+        return turned.clone(memory_format=torch.contiguous_format)
     if device.type == "cpu":
         basis = torch.from_numpy(pages.empty((rows, columns), np.float32)).zero_()
     else:
@@ -61,10 +62,10 @@ def haar(
         vectors /= first + signs * norms
         vectors.diagonal().fill_(1)
         inverse = (vectors.T @ vectors).triu_(1)
-        inverse.diagonal().copy_(norms / (first.abs() + norms))
+        inverse.diagonal().add_(norms / (first.abs() + norms))
         # narrow: an index in brackets asks for a real device even of fake tensors
         rest = basis.narrow(0, at, rows - at).narrow(1, at, columns - at)
-        rest.diagonal().narrow(0, 0, width).copy_(-signs)
+        rest.diagonal().narrow(0, 0, width).sub_(signs)
         weights = torch.linalg.solve_triangular(inverse, vectors.T @ rest, upper=True)
         rest.addmm_(vectors, weights, alpha=-1)
     return basis

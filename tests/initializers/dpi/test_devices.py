@@ -17,11 +17,23 @@ from structinit_core.linalg import cluster_centres, generator
 
 
 @pytest.mark.parametrize("variant", ["pid8", "v14.1", "v16.2", "best"])
-def test_cuda_tensors_never_meet_cpu_tensors(blueprint: Blueprint, variant: str) -> None:
+def test_cuda_tensors_never_meet_cpu_tensors(
+    blueprint: Blueprint, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Device mixing raises under FakeTensorMode, without a GPU."""
     device = torch.device("cuda")
+    # moving what the host drew would start CUDA: it is taken for moved
+    monkeypatch.setattr(torch, "from_numpy", lambda array: torch.empty(array.shape))
+    own = torch.Tensor.to
+
+    def to(tensor: torch.Tensor, target: object, *more: object) -> torch.Tensor:
+        if isinstance(target, torch.device):
+            return torch.empty_like(tensor, device=target)
+        return own(tensor, target, *more)
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
     settings = replace(choose(variant), up_noise=0.1, phase_shift=0.9)
-    with FakeTensorMode(allow_non_fake_inputs=True):
+    with FakeTensorMode():
         width = blueprint.width
         square = torch.empty(width, width, device=device)
         components = Manifold(torch.empty(width, device=device), square)
