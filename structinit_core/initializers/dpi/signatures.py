@@ -25,11 +25,11 @@ def keys(settings: DpiSettings, depth: Depth, basis: Tensor, centres: Tensor) ->
     if settings.keys == "centres":
         return normed(centres + _CENTRES_BASIS * basis)
     mixed = (1 - depth.p) * centres + depth.p * basis
-    if settings.unit_keys:
-        mixed = normed(mixed)
     share = settings.key_orthogonality * depth.arc
     if share == 0:
         return normed(mixed)
+    if settings.unit_keys:
+        mixed = normed(mixed)
     return normed((1 - share) * mixed + share * orthogonal_rows(mixed))
 
 
