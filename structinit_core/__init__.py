@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+    from structinit_core.recipes.dpi import DpiJob, dpi_init
+    from structinit_core.recipes.dpi_plan import plan_dpi
     from structinit_core.recipes.exporting import (
         ExportFormat,
         ExportJob,
@@ -49,6 +51,7 @@ _HOMES = {
     "ClosedFormJob": "recipes.compiling",
     "CountSource": "recipes.counting",
     "DiagnoseJob": "recipes.diagnosing",
+    "DpiJob": "recipes.dpi",
     "ExportFormat": "recipes.exporting",
     "ExportJob": "recipes.exporting",
     "K0Job": "recipes.k0",
@@ -67,6 +70,7 @@ _HOMES = {
     "count_corpus": "recipes.counting",
     "count_on_cluster": "recipes.cluster",
     "diagnose_checkpoint": "recipes.diagnosing",
+    "dpi_init": "recipes.dpi",
     "export_checkpoint": "recipes.exporting",
     "fit_paired_views": "recipes.paired_views",
     "k0": "recipes.k0",
@@ -76,6 +80,7 @@ _HOMES = {
     "open_counts": "cooc",
     "parse_arms": "race",
     "plan": "recipes.compiling",
+    "plan_dpi": "recipes.dpi_plan",
     "plan_export": "recipes.exporting",
     "plan_k0": "recipes.k0",
     "race_starts": "race",
@@ -91,6 +96,7 @@ __all__ = [
     "ClosedFormJob",
     "CountSource",
     "DiagnoseJob",
+    "DpiJob",
     "ExportFormat",
     "ExportJob",
     "K0Job",
@@ -109,6 +115,7 @@ __all__ = [
     "count_corpus",
     "count_on_cluster",
     "diagnose_checkpoint",
+    "dpi_init",
     "export_checkpoint",
     "fit_paired_views",
     "k0",
@@ -118,6 +125,7 @@ __all__ = [
     "open_counts",
     "parse_arms",
     "plan",
+    "plan_dpi",
     "plan_export",
     "plan_k0",
     "race_starts",

@@ -13,6 +13,7 @@ import typer
 from initctl.commands.closed_form import closed_form
 from initctl.commands.cooc import cooc
 from initctl.commands.diagnose import diagnose
+from initctl.commands.dpi_init import dpi_init
 from initctl.commands.export import export
 from initctl.commands.k0 import k0
 from initctl.commands.race import race
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("cooc")(cooc)
 app.command("closed-form")(closed_form)
+app.command("dpi-init")(dpi_init)
 app.command("k0")(k0)
 app.command("diagnose")(diagnose)
 app.command("race")(race)

@@ -135,9 +135,11 @@ def show_report(console: Console, report: Report, seconds: dict[str, float] | No
         if check.tensor is not None:
             rows.setdefault(check.tensor, {})[check.name] = check.value
     if rows:
-        table = Table("tensor", *_STATIC)
+        found = list(dict.fromkeys(name for values in rows.values() for name in values))
+        columns = _STATIC if set(_STATIC) & set(found) else found
+        table = Table("tensor", *map(safe, columns))
         for tensor, values in rows.items():
-            table.add_row(safe(tensor), *(_number(values.get(name)) for name in _STATIC))
+            table.add_row(safe(tensor), *(_number(values.get(name)) for name in columns))
         console.print(table)
     for note in report.notes:
         console.print(f"- {safe(note)}", soft_wrap=True)

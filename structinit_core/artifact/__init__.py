@@ -28,6 +28,7 @@ from structinit_core.artifact.publish import (
     scratch,
     staged,
 )
+from structinit_core.artifact.resumable import Resumable, resumable
 
 __all__ = [
     "MANIFEST",
@@ -37,6 +38,7 @@ __all__ = [
     "Input",
     "Manifest",
     "Recipe",
+    "Resumable",
     "canonical_json",
     "file_digest",
     "file_input",
@@ -52,6 +54,7 @@ __all__ = [
     "read_manifest",
     "refuse_foreign",
     "refuse_overlap",
+    "resumable",
     "save_array",
     "scratch",
     "staged",

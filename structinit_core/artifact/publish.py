@@ -44,7 +44,7 @@ def locked(output: Path) -> Iterator[None]:
     """
     if output.name in ("", "..") or output.resolve() in (Path.cwd(), Path.home(), Path("/")):
         raise UsageError(f"{str(output)!r} cannot be replaced as a whole", hint="name another")
-    with _writing(output):
+    with writing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(output.parent / f".{output.name}.lock")
         try:
@@ -54,7 +54,7 @@ def locked(output: Path) -> Iterator[None]:
                 "is being written by another run", where=str(output), hint="try again later"
             ) from error
     try:
-        with _writing(output):
+        with writing(output):
             _recover(output)
         yield
     finally:
@@ -67,7 +67,7 @@ def scratch(output: Path) -> Iterator[Path]:
 
     The caller holds :func:`locked`; after ``kill -9`` the next run's lock removes it.
     """
-    with _writing(output):
+    with writing(output):
         work = Path(tempfile.mkdtemp(prefix=f".{output.name}.tmp-", dir=output.parent))
     try:
         yield work
@@ -142,21 +142,24 @@ def staged(
             if error.errno in NO_SPACE:
                 raise no_space(output) from error
             raise
-        with _writing(output):
-            manifest = Manifest(
-                recipe=recipe, key=recipe.key, files=describe_files(work, hashes or {})
-            )
-            (work / MANIFEST).write_text(
-                pretty_json(manifest.model_dump(mode="json", by_alias=True, exclude_none=True)),
-                encoding="utf-8",
-            )
-            _sync_tree(work)
-            work.chmod(0o777 & ~_umask())
-            _replace(output, work)
+        publish_directory(work, output, recipe, hashes or {})
+
+
+def publish_directory(work: Path, output: Path, recipe: Recipe, hashes: Mapping[Path, str]) -> None:
+    """Complete ``work`` with its manifest, sync it, and rename it to ``output``."""
+    with writing(output):
+        manifest = Manifest(recipe=recipe, key=recipe.key, files=describe_files(work, hashes))
+        (work / MANIFEST).write_text(
+            pretty_json(manifest.model_dump(mode="json", by_alias=True, exclude_none=True)),
+            encoding="utf-8",
+        )
+        _sync_tree(work)
+        work.chmod(0o777 & ~_umask())
+        _replace(output, work)
 
 
 @contextmanager
-def _writing(output: Path) -> Iterator[None]:
+def writing(output: Path) -> Iterator[None]:
     """Faults of the file system as errors that name the output."""
     try:
         yield
@@ -198,18 +201,19 @@ def _replace(output: Path, work: Path) -> None:
         if had_old:
             aside.rename(output)
         raise
-    _sync(output.parent)
+    sync(output.parent)
     if had_old:
         shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sync_tree(root: Path) -> None:
     for path in sorted(root.rglob("*"), reverse=True):
-        _sync(path)
-    _sync(root)
+        sync(path)
+    sync(root)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a directory."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -2,9 +2,11 @@
 
 from structinit_core.blueprint.blueprint import Blueprint, Norm
 from structinit_core.blueprint.config import make_blueprint, read_config
+from structinit_core.blueprint.presets import PRESETS, is_preset, named_config, preset
 from structinit_core.blueprint.roles import HeadSplit, Kind, Orientation, Role, TensorSpec
 
 __all__ = [
+    "PRESETS",
     "Blueprint",
     "HeadSplit",
     "Kind",
@@ -12,6 +14,9 @@ __all__ = [
     "Orientation",
     "Role",
     "TensorSpec",
+    "is_preset",
     "make_blueprint",
+    "named_config",
+    "preset",
     "read_config",
 ]

@@ -15,12 +15,16 @@ CHECKPOINT_VERSION = 1
 
 
 def write_directory(
-    directory: Path, blueprint: Blueprint, tokenizer_json: str, frame: Frame | None
+    directory: Path,
+    blueprint: Blueprint,
+    tokenizer_json: str,
+    frame: Frame | None,
+    dtype: str = "float32",
 ) -> None:
     """Write ``config.json``, ``generation_config.json`` and the tokenizer files.
 
     The user's config is kept, unknown keys too; what the weights decide is set: the
-    architecture, float32, and the begin and end ids of the tokenizer that was counted with
+    architecture, the dtype, and the begin and end ids of the tokenizer that was counted with
     (``null`` where it has none).
     """
     ids: dict[str, Any] = {
@@ -28,7 +32,7 @@ def write_directory(
         "eos_token_id": frame.end_id if frame else None,
     }
     config = {key: value for key, value in blueprint.config.items() if key != "torch_dtype"}
-    config |= ids | {"architectures": [blueprint.architecture], "dtype": "float32"}
+    config |= ids | {"architectures": [blueprint.architecture], "dtype": dtype}
     (directory / "config.json").write_text(pretty_json(config), encoding="utf-8")
     generation = ids | {"pad_token_id": ids["eos_token_id"]}
     (directory / "generation_config.json").write_text(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -15,8 +15,12 @@ from structinit_core.checkpoint.reader import INDEX, SINGLE
 from structinit_core.progress import Progress
 
 DEFAULT_SHARD_BYTES = 5 << 30
+Finished = Callable[[str, str | None], None]
+"""Told the name of a shard and its sha256, if it was hashed."""
 _PIECE = 1 << 20
 """Numbers that are cast at a time, so that no second copy of a tensor is needed."""
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+"""What a checkpoint may hold, by the names a config uses."""
 _NAMES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 
@@ -29,6 +33,8 @@ def write_checkpoint(
     dtype: torch.dtype = torch.float32,
     shard_bytes: int = DEFAULT_SHARD_BYTES,
     hashes: dict[Path, str] | None = None,
+    skip: int = 0,
+    finished: Finished | None = None,
 ) -> list[Path]:
     """The files written: ``model.safetensors``, or shards of ``shard_bytes`` and their index.
 
@@ -36,6 +42,8 @@ def write_checkpoint(
     Tied tensors are left out. The headers' metadata is exactly ``{"format": "pt"}``, so equal
     tensors give equal bytes. The sha256 of the tensor files are entered in ``hashes`` if given;
     one core hashes less than 2 GB/s, which a fast disk exceeds. The files are not synced.
+    The first ``skip`` shards stand there already and the stream begins after them; ``finished``
+    is told of every other one when its file is closed.
     Memory: one tensor, a copy of it if it is not contiguous, and 16 MiB; the stream may
     be larger than memory.
 
@@ -48,12 +56,14 @@ def write_checkpoint(
     if len(shards) > 1:
         names = [f"model-{i:05}-of-{len(shards):05}.safetensors" for i in range(1, len(shards) + 1)]
     tensors = iter(stream)
-    for name, shard in zip(names, shards, strict=True):
+    for name, shard in list(zip(names, shards, strict=True))[skip:]:
         path = directory / name
         with DirectWriter(path, hashed=hashes is not None) as out:
             _write_shard(out, shard, tensors, dtype, progress)
         if hashes is not None and out.sha256:
             hashes[path] = out.sha256
+        if finished is not None:
+            finished(name, out.sha256)
     extra = next(tensors, None)
     if extra is not None:
         raise ValueError(f"{extra[0].name}: was not planned")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from structinit_core.checkpoint import DEFAULT_SHARD_BYTES, write_checkpoint
+from structinit_core.checkpoint import DEFAULT_SHARD_BYTES, DTYPES, write_checkpoint
 from structinit_core.export.directory import write_surroundings
-from structinit_core.export.source import DTYPES, Source
+from structinit_core.export.source import Source
 from structinit_core.progress import Progress
 
 

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from structinit_core.artifact import DirectWriter
 from structinit_core.blueprint import TensorSpec
-from structinit_core.checkpoint import write_tensor
+from structinit_core.checkpoint import DTYPES, write_tensor
 from structinit_core.export.graph import ELEMENT, Graph
-from structinit_core.export.source import DTYPES
 from structinit_core.progress import Progress
 
 MODEL, DATA = "model.onnx", "model.onnx_data"

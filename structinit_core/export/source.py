@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, TensorSpec, make_blueprint, read_config
-from structinit_core.checkpoint import StoredTensors, open_tensors
+from structinit_core.checkpoint import DTYPES, StoredTensors, open_tensors
 from structinit_core.errors import IncompatibleError, NumericalError, UsageError
 
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-"""What an export may hold, by the names a config uses."""
 _STORED = {"F64": None, "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _REOPEN_BYTES = 1 << 30
 """A checkpoint is mapped into memory, and what was read counts there until its files close."""
@@ -30,8 +28,8 @@ class Source:
     """A checkpoint whose tensors are those of its config.
 
     ``stored`` maps each blueprint name to the checkpoint's: they differ where a model without
-    its head was saved. ``dtype`` is a key of :data:`DTYPES`, ``None`` where no single one of
-    them is the dtype of every tensor.
+    its head was saved. ``dtype`` is a key of the checkpoint room's ``DTYPES``, ``None`` where no
+    single one of them is the dtype of every tensor.
     """
 
     path: Path

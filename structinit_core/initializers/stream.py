@@ -42,11 +42,18 @@ def compiled_stream(
     for spec in blueprint.tensors:
         if spec.tied_to:
             continue
-        parts = []
-        for role in spec.roles:
-            part = compiled.get((role, spec.kind, spec.layer))
-            parts.append(fill(spec, role, blueprint, seed) if part is None else part)
-        tensor = stored(spec, parts)
+        tensor = compiled_tensor(spec, compiled, blueprint, seed)
         if not bool(torch.isfinite(tensor).all()):
             raise NumericalError("holds NaN or infinity", where=spec.name)
         yield spec, tensor
+
+
+def compiled_tensor(
+    spec: TensorSpec, compiled: Compiled, blueprint: Blueprint, seed: int
+) -> Tensor:
+    """One stored tensor: its compiled parts, and :func:`fill` where there are none."""
+    parts = []
+    for role in spec.roles:
+        part = compiled.get((role, spec.kind, spec.layer))
+        parts.append(fill(spec, role, blueprint, seed) if part is None else part)
+    return stored(spec, parts)

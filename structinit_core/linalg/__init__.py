@@ -1,5 +1,6 @@
 """Numbers only: operators, truncated SVD, orthogonal bases, seeds, device policy."""
 
+from structinit_core.linalg.clusters import cluster_centres
 from structinit_core.linalg.device import Device, resolve_device
 from structinit_core.linalg.operators import (
     SparsePlusLowRank,
@@ -33,6 +34,7 @@ __all__ = [
     "TruncatedEigen",
     "TruncatedSvd",
     "basis_without_mean",
+    "cluster_centres",
     "generator",
     "haar",
     "multiply",

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from structinit_core.linalg import pages
 
+_CPU = torch.device("cpu")
 _PANEL = 128
 """Reflectors multiplied together: products of matrices do nearly all of the work."""
 
@@ -30,31 +31,41 @@ def basis_without_mean(width: int, generator: np.random.Generator) -> NDArray[np
     return _signed_qr(block)[:, 1:]
 
 
-def haar(rows: int, columns: int, generator: np.random.Generator) -> Tensor:
+def haar(
+    rows: int,
+    columns: int,
+    generator: np.random.Generator,
+    device: torch.device = _CPU,
+) -> Tensor:
     """A matrix with orthonormal columns, or rows where it is wide: float32 (rows, columns).
 
-    Haar-distributed exactly: the reflectors of a Gaussian matrix's QR are independent and are
-    drawn outright, so nothing is factorised. They are multiplied a panel at a time from the
-    last, which acts on the fewest columns, to the first. Orthogonal to about 1e-7·√rows.
-    Cost: 4/3·n³ for n×n, half of QR; memory one panel. Source: Stewart 1980; the product of
-    a panel of reflectors as I − V·T·Vᵀ: Schreiber & Van Loan 1989, T by Puglisi 1992.
+    On ``device``. Haar-distributed exactly: the reflectors of a Gaussian matrix's QR are
+    independent and are drawn outright, so nothing is factorised. They are multiplied a panel at
+    a time from the last, which acts on the fewest columns, to the first. Orthogonal to about
+    1e-7·√rows. Cost: 4/3·n³ for n×n, half of QR; memory one panel. Source: Stewart 1980; the
+    product of a panel of reflectors as I − V·T·Vᵀ: Schreiber & Van Loan 1989, T by Puglisi 1992.
     """
     if rows < columns:
-        return haar(columns, rows, generator).T.contiguous()
-    basis = torch.from_numpy(pages.empty((rows, columns), np.float32)).zero_()
+        turned = haar(columns, rows, generator, device).T
+        return turned.clone(memory_format=torch.contiguous_format)
+    if device.type == "cpu":
+        basis = torch.from_numpy(pages.empty((rows, columns), np.float32)).zero_()
+    else:
+        basis = torch.zeros((rows, columns), device=device)
     for at in reversed(range(0, columns, _PANEL)):
         width = min(_PANEL, columns - at)
         drawn = generator.standard_normal((rows - at, width), dtype=np.float32)
-        vectors = torch.from_numpy(drawn).tril_()
+        vectors = torch.from_numpy(drawn).to(device).tril_()
         first = vectors.diagonal().clone()
         norms = vectors.norm(dim=0).clamp_(min=torch.finfo(torch.float32).tiny)
         signs = torch.where(first < 0, -1.0, 1.0)
         vectors /= first + signs * norms
         vectors.diagonal().fill_(1)
         inverse = (vectors.T @ vectors).triu_(1)
-        inverse.diagonal().copy_(norms / (first.abs() + norms))
-        rest = basis[at:, at:]
-        rest.diagonal()[:width] = -signs
+        inverse.diagonal().add_(norms / (first.abs() + norms))
+        # narrow: an index in brackets asks for a real device even of fake tensors
+        rest = basis.narrow(0, at, rows - at).narrow(1, at, columns - at)
+        rest.diagonal().narrow(0, 0, width).sub_(signs)
         weights = torch.linalg.solve_triangular(inverse, vectors.T @ rest, upper=True)
         rest.addmm_(vectors, weights, alpha=-1)
     return basis

@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from structinit_core.model.blocks import Blocks
     from structinit_core.model.default import default_tensors
     from structinit_core.model.effective import effective_config
+    from structinit_core.model.gradient import gradient_norm
     from structinit_core.model.induction import induction_score
     from structinit_core.model.load import check_config, load_model
     from structinit_core.model.loss import forward_loss, token_losses
@@ -19,11 +21,13 @@ if TYPE_CHECKING:
     from structinit_core.model.wiring import Wiring, read_wiring
 
 _HOMES = {
+    "Blocks": "blocks",
     "Wiring": "wiring",
     "check_config": "load",
     "default_tensors": "default",
     "effective_config": "effective",
     "forward_loss": "loss",
+    "gradient_norm": "gradient",
     "induction_score": "induction",
     "load_model": "load",
     "read_wiring": "wiring",
@@ -32,11 +36,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "Blocks",
     "Wiring",
     "check_config",
     "default_tensors",
     "effective_config",
     "forward_loss",
+    "gradient_norm",
     "induction_score",
     "load_model",
     "read_wiring",

@@ -22,13 +22,13 @@ from structinit_core.checkpoint import (
     CHECKPOINT_KIND,
     CHECKPOINT_VERSION,
     DEFAULT_SHARD_BYTES,
+    DTYPES,
     shard_files,
 )
 from structinit_core.diagnose import Check, Report
 from structinit_core.errors import UsageError
 from structinit_core.export import (
     DEFAULT_OPSET,
-    DTYPES,
     Source,
     carried_files,
     export_hugging_face,

@@ -35,9 +35,11 @@ def complete(*words: str) -> tuple[list[str], set[str]]:
 @pytest.mark.parametrize(
     ("words", "offers"),
     [
-        (("",), {"cooc", "closed-form", "diagnose", "race", "export"}),
+        (("",), {"cooc", "closed-form", "dpi-init", "diagnose", "race", "export"}),
         (("c",), {"cooc", "closed-form"}),
-        (("diag",), {"diagnose"}),
+        (("d",), {"diagnose", "dpi-init"}),
+        (("dpi-init", "--lex"), {"--lexical"}),
+        (("dpi-init", "--variant", ""), {"best", "pid8", "v14.1", "v16.2"}),
         (("diagnose", "--te"), {"--text", "--text-field"}),
         (("cooc", "--train"), {"--train-tokenizer"}),
         (("closed-form", "--documents", ""), {"blank", "title", "line", "file"}),

@@ -19,12 +19,7 @@ from structinit_core.initializers.closed_form.attention import lag_heads
 from structinit_core.initializers.closed_form.bigram import StageResult, compile_bigram
 from structinit_core.initializers.closed_form.codes import LogBilinear, loss, scored_pairs
 from structinit_core.initializers.closed_form.copying import place_copy
-from structinit_core.initializers.closed_form.layout import (
-    FILLER_DIMENSIONS,
-    Stream,
-    divide,
-    place,
-)
+from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, Stream, divide
 from structinit_core.initializers.closed_form.lift import at_norm, refuse_narrow
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.offset_fit import OFFSET_STEPS, fit_offsets
@@ -42,9 +37,9 @@ from structinit_core.initializers.closed_form.stages import (
     offsets_bytes,
     readouts_bytes,
 )
-from structinit_core.initializers.closed_form.tied import lift_layer, place_tied, tied_reads
+from structinit_core.initializers.closed_form.tied import place_codes, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
-from structinit_core.model import Wiring, induction_score, read_wiring
+from structinit_core.model import induction_score, read_wiring
 from structinit_core.progress import Progress
 
 SAMPLED_TOKENS = 1 << 14
@@ -234,20 +229,6 @@ def place_offsets(
 
     gain = placed(fitted.codes).gain(held_out, sample)
     return placed(scaled(fitted.codes, gain))
-
-
-def place_codes(
-    codes: LogBilinear,
-    blueprint: Blueprint,
-    wiring: Wiring,
-    seed: int,
-    identity: Tensor | None = None,
-) -> Stream:
-    """The codes in the stream of a model with a head of its own, or a tied one."""
-    if not blueprint.tied:
-        return place(codes, blueprint, seed, identity)
-    layer = lift_layer(blueprint, wiring)
-    return place_tied(codes, blueprint, seed, identity, layer=layer)
 
 
 def steadied(network: Network, stream: TokenStream, windows: Windows) -> Network:

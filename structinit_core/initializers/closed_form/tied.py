@@ -18,6 +18,7 @@ from structinit_core.initializers.closed_form.layout import (
     divide,
     filler,
     padded_bias,
+    place,
     position_energy,
     position_table,
 )
@@ -173,3 +174,17 @@ def _shortened(codes: Tensor | None, tokens: int, longest: float) -> tuple[Float
     rows = codes.double().numpy()
     factors = np.minimum(1.0, longest / np.maximum(np.linalg.norm(rows, axis=1), 1e-30))
     return rows * factors[:, None], int((factors < 1).sum())
+
+
+def place_codes(
+    codes: LogBilinear,
+    blueprint: Blueprint,
+    wiring: Wiring,
+    seed: int,
+    identity: Tensor | None = None,
+) -> Stream:
+    """The codes in the stream of a model with a head of its own, or a tied one."""
+    if not blueprint.tied:
+        return place(codes, blueprint, seed, identity)
+    layer = lift_layer(blueprint, wiring)
+    return place_tied(codes, blueprint, seed, identity, layer=layer)

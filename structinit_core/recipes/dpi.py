@@ -1,0 +1,279 @@
+"""``dpi-init``: from text to a published checkpoint made layer by layer, with its report."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from structinit_core.artifact import (
+    Input,
+    Recipe,
+    Resumable,
+    canonical_json,
+    is_up_to_date,
+    locked,
+    pretty_json,
+    read_manifest,
+    refuse_foreign,
+    refuse_overlap,
+    resumable,
+    text_digest,
+)
+from structinit_core.blueprint import Blueprint, is_preset, make_blueprint, named_config
+from structinit_core.checkpoint import (
+    CHECKPOINT_KIND,
+    CHECKPOINT_VERSION,
+    DEFAULT_SHARD_BYTES,
+    DTYPES,
+    plan_shards,
+    write_checkpoint,
+    write_directory,
+)
+from structinit_core.cooc import Counts, open_counts
+from structinit_core.corpus import (
+    cut_windows,
+    find_frame,
+    hold_out,
+    load_tokenizer,
+    spread,
+)
+from structinit_core.errors import IncompatibleError, LimitError, UsageError
+from structinit_core.initializers.dpi import (
+    DpiSettings,
+    Forecast,
+    LayerSequence,
+    Sources,
+    Tokens,
+    draw_sample,
+    forecast,
+    load_lexical,
+    load_progression,
+    make_lexical,
+    make_probes,
+    save_lexical,
+)
+from structinit_core.linalg import Device, resolve_device
+from structinit_core.progress import Progress, Silent
+from structinit_core.recipes.compiling import promised_vocabulary, refuse_vocabulary
+from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_corpus
+from structinit_core.recipes.record import Recorder
+from structinit_core.recipes.tokenizing import keep_tokens
+
+
+@dataclass(frozen=True)
+class DpiJob:
+    """One initialisation: a config or a preset's name, a variant, and text.
+
+    ``source`` is the text that layers are measured on, and counted unless ``counts`` are given;
+    then its tokenizer is theirs. ``dtype``: float32, float16 or bfloat16.
+    """
+
+    config: Path
+    settings: DpiSettings
+    source: CountSource
+    counts: Path | None = None
+    seed: int = 0
+    dtype: str = "float32"
+    device: str = "cpu"
+    memory_bytes: int = DEFAULT_MEMORY
+    shard_bytes: int = DEFAULT_SHARD_BYTES
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise UsageError(f"unknown dtype {self.dtype!r}", hint=f"one of {', '.join(DTYPES)}")
+        if self.counts is not None and self.source.tokenizer != self.counts / "tokenizer.json":
+            raise UsageError("text beside counts is read with the tokenizer.json among them")
+
+    def paths(self) -> list[Path]:
+        """Every file and directory read."""
+        read = self.source.paths() if self.counts is None else [*self.source.texts, self.counts]
+        return read if is_preset(self.config) else [self.config, *read]
+
+    def recipe(self) -> Recipe:
+        """What decides the checkpoint's bytes."""
+        config = canonical_json(named_config(self.config))
+        inputs = [Input(name="config", sha256=text_digest(config)), *self.source.inputs()]
+        if self.counts is not None:
+            manifest = read_manifest(self.counts)
+            if manifest is None:
+                raise IncompatibleError("is not a counts artifact", where=str(self.counts))
+            inputs.append(Input(name="counts", sha256=manifest.content))
+        params: dict[str, object] = {
+            "method": "dpi",
+            "settings": self.settings.params(),
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "shard_bytes": self.shard_bytes,
+            "text": self.source.params(),
+        }
+        return Recipe(
+            kind=CHECKPOINT_KIND, version=CHECKPOINT_VERSION, params=params, inputs=tuple(inputs)
+        )
+
+
+def dpi_init(
+    job: DpiJob, output: Path, *, force: bool = False, progress: Progress | None = None
+) -> bool:
+    """Publish the checkpoint of ``job``; ``False`` if it was up to date already.
+
+    ``output`` holds what :func:`structinit_core.closed_form` writes, in ``dtype``. Layers are
+    made and written one at a time, each from real activations of those before it: memory is
+    that of one layer, the activation sample, the embedding and the head. A killed run leaves
+    ``.NAME.part`` beside the output, and the same job goes on after its last finished shard.
+    Same job, same bytes of all but ``run.json``, on one machine class with a fixed number of
+    threads, whatever random state the process is in. Source: seed 001 (methods note 3).
+
+    Raises:
+        any :class:`~structinit_core.errors.StructinitError`; nothing is then published.
+    """
+    record = Recorder(progress or Silent())
+    blueprint = make_blueprint(named_config(job.config))
+    if job.counts is None:
+        refuse_vocabulary(promised_vocabulary(job.source), blueprint)
+    expected = forecast(job.settings, blueprint)
+    if expected.memory_bytes > job.memory_bytes:
+        raise LimitError(
+            f"a layer, its activations and the embedding need about "
+            f"{expected.memory_bytes >> 20} MiB, allowed are {job.memory_bytes >> 20}",
+            hint="raise --memory",
+        )
+    device, _ = resolve_device(job.device, expected.total)
+    refuse_overlap(output, job.paths())
+    with locked(output):
+        refuse_foreign(output, CHECKPOINT_KIND, force)
+        record.stage("hashing inputs")
+        recipe = job.recipe()
+        if is_up_to_date(output, recipe):
+            return False
+        record.stage("checking the config")
+        # transformers takes seconds to import: a run that has ended by now does not pay them.
+        from structinit_core.model import check_config
+
+        check_config(named_config(job.config))
+        hashes: dict[Path, str] = {}
+        with resumable(output, recipe, hashes) as run:
+            counts = _counts(job, run, record)
+            refuse_vocabulary(counts.vocabulary, blueprint)
+            _make(job, blueprint, counts, expected, run, hashes, device, record)
+            record.write(run.work)
+    return True
+
+
+def _make(
+    job: DpiJob,
+    blueprint: Blueprint,
+    counts: Counts,
+    expected: Forecast,
+    run: Resumable,
+    hashes: dict[Path, str],
+    device: Device,
+    record: Recorder,
+) -> None:
+    from structinit_core.recipes.dpi_report import Found, dpi_report
+
+    dtype, progress = DTYPES[job.dtype], record
+    windows = spread(cut_windows(counts.held_out_spans, blueprint.context), expected.scored_tokens)
+    probes = make_probes(counts.held_out, windows)
+    progress.stage("lexical seeding")
+    lexical = load_lexical(run.kept / "lexical")
+    if lexical is None:
+        lexical = make_lexical(job.settings, blueprint, counts, job.seed, device)
+        save_lexical(lexical, run.kept / "lexical")
+    sequence = LayerSequence(
+        job.settings,
+        blueprint,
+        lexical,
+        dtype=dtype,
+        seed=job.seed,
+        device=device,
+        progress=progress,
+    )
+    planned = [spec for spec in blueprint.tensors if not spec.tied_to]
+    shards = plan_shards(planned, dtype, job.shard_bytes)
+    done = run.entries
+    hashes |= {run.work / entry["file"]: entry["sha256"] for entry in done}
+    sample, clustered = _samples(job, blueprint, counts, expected, run, record)
+    sources = Sources(sample, clustered, probes)
+    if done:
+        sequence.progression = load_progression(run.kept / done[-1]["state"], device)
+    else:
+        progress.stage("embedding the sample")
+        sequence.begin(sources)
+
+    def finished(name: str, sha256: str | None) -> None:
+        if len(shards) == 1:
+            return
+        state = f"state{len(done)}"
+        sequence.progression.save(run.kept / state)
+        run.note({"file": name, "sha256": sha256, "state": state})
+        shutil.rmtree(run.kept / f"state{len(done) - 2}", ignore_errors=True)
+
+    write_checkpoint(
+        run.work,
+        blueprint.tensors,
+        sequence.tensors(sum(len(shard) for shard in shards[: len(done)])),
+        progress,
+        dtype=dtype,
+        shard_bytes=job.shard_bytes,
+        hashes=hashes,
+        skip=len(done),
+        finished=finished,
+    )
+    (run.work / "tokenizer.json").write_text(counts.tokenizer_json, encoding="utf-8")
+    frame = find_frame(load_tokenizer(run.work / "tokenizer.json"))
+    write_directory(run.work, blueprint, counts.tokenizer_json, frame, job.dtype)
+    report = dpi_report(
+        job.settings,
+        blueprint,
+        counts,
+        Found(lexical.facts, sequence.progression.facts, sequence.losses(probes)),
+        windows,
+        run.work,
+        sample,
+        memory_bytes=job.memory_bytes,
+        device=device,
+        progress=progress,
+    )
+    (run.work / "report.json").write_text(
+        pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
+    )
+
+
+def _samples(
+    job: DpiJob,
+    blueprint: Blueprint,
+    counts: Counts,
+    expected: Forecast,
+    run: Resumable,
+    record: Recorder,
+) -> tuple[Tokens, Tokens | None]:
+    """Token blocks of counted documents: those the layers run on, and those clustered."""
+    _, stream = keep_tokens(job.source, run.kept / "tokens", record)
+    drawn = counts.manifest.recipe.params
+    spans = hold_out(stream, float(drawn["holdout"]), int(drawn["seed"])).counted
+    context, seed = blueprint.context, job.seed
+    sample = draw_sample(stream, spans, expected.stream_positions, context, seed, "sample")
+    clustered = expected.cluster_positions
+    if not clustered:
+        return sample, None
+    return sample, draw_sample(stream, spans, clustered, context, seed, "clusters")
+
+
+def _counts(job: DpiJob, run: Resumable, record: Recorder) -> Counts:
+    directory = job.counts or run.kept / "counts"
+    if job.counts is None:
+        count_corpus(
+            job.source,
+            directory,
+            tokens=run.kept / "tokens",
+            memory_bytes=job.memory_bytes,
+            progress=record,
+        )
+    counts = open_counts(directory)
+    if not counts.unigram.any():
+        raise IncompatibleError(
+            "the counts are those of an empty shard",
+            hint="merge them with the other shards: initctl cooc --merge",
+        )
+    return counts
