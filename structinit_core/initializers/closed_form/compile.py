@@ -44,6 +44,8 @@ from structinit_core.progress import Progress
 
 SAMPLED_TOKENS = 1 << 14
 """Held-out tokens that scalars of the compiled heads are fitted on."""
+_HEADS_TO_SPARE, _WORTH_A_HEAD = 3, 0.02
+"""Sets of keys and values that a layer has, and nats of copying, to leave one to it."""
 _CPU = torch.device("cpu")
 _BYTES = {OFFSETS: offsets_bytes, READOUTS: readouts_bytes}
 
@@ -164,18 +166,26 @@ def compile_ngram(
     def copying(built: Network) -> float:
         return induction_score(built.loss, model.vocabulary, blueprint.context)
 
+    def with_copying(built: Network) -> Network:
+        return place_copy(built, held_out, windows, model.counts.unigram)
+
     induction: dict[str, float] = {}
     if OFFSETS in tried:
+        spare = COPY in tried and blueprint.kv_heads >= _HEADS_TO_SPARE
+        if spare:
+            # Copying needs a head that the offsets would take: the bigram tells if it repays it.
+            progress.stage("copy heads on the bigram")
+            spare = with_copying(network).loss(held_out, windows) < best - _WORTH_A_HEAD
         attempt(
             OFFSETS,
             lambda built: place_offsets(
-                built, bigram.codes, model, windows, progress, bigram.samples
+                built, bigram.codes, model, windows, progress, bigram.samples, spare=spare
             ),
         )
     if COPY in tried:
         progress.stage("copy heads")
         induction["induction.without_copy"] = copying(network)
-        attempt(COPY, lambda built: place_copy(built, held_out, windows, model.counts.unigram))
+        attempt(COPY, with_copying)
         induction["induction.score"] = copying(network)
     if READOUTS in tried and network.stream.heads:
         attempt(READOUTS, lambda built: add_readouts(built, model, windows, progress))
@@ -199,11 +209,16 @@ def place_offsets(
     windows: Windows,
     progress: Progress,
     samples: dict[str, float],
+    *,
+    spare: bool,
 ) -> Network:
-    """The offsets fitted from the bigram's ``codes`` and placed, with a held-out gain."""
+    """The offsets fitted from the bigram's ``codes`` and placed, with a held-out gain.
+
+    ``spare`` leaves keys and values of the first layer to another stage.
+    """
     blueprint, seed = network.blueprint, network.stream.seed
     progress.stage("offsets on the count tables", OFFSET_STEPS)
-    lags, groups = head_lags(blueprint, model.counts)
+    lags, groups = head_lags(blueprint, model.counts, spare)
     fitted = fit_offsets(
         codes,
         model,

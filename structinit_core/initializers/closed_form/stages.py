@@ -63,11 +63,14 @@ def obstacles(
     return left_out
 
 
-def head_lags(blueprint: Blueprint, counts: Counts) -> tuple[tuple[int, ...], int]:
+def head_lags(
+    blueprint: Blueprint, counts: Counts, spare: bool = False
+) -> tuple[tuple[int, ...], int]:
     """The lag of each head that reads an earlier token, and how many in a row share a read map.
 
     At most as far as was counted. Heads share where the model's do, keys and values too: such
-    heads look at different lags as long as there are any.
+    heads look at different lags as long as there are any. ``spare`` leaves one set of keys and
+    values to others.
     """
     sharing = blueprint.heads // blueprint.kv_heads
     reach = seen(blueprint, read_wiring(blueprint))
@@ -75,7 +78,7 @@ def head_lags(blueprint: Blueprint, counts: Counts) -> tuple[tuple[int, ...], in
     lags = [lag for lag in _HEAD_LAGS if lag <= known]
     sharing = min(sharing, len(set(lags)) or 1)
     groups: list[list[int]] = []
-    while lags and len(groups) < blueprint.kv_heads:
+    while lags and len(groups) < blueprint.kv_heads - spare:
         group = sorted(set(lags), key=lags.index)[:sharing]
         for lag in group:
             lags.remove(lag)
