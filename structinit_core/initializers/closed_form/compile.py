@@ -44,7 +44,7 @@ from structinit_core.progress import Progress
 
 SAMPLED_TOKENS = 1 << 14
 """Held-out tokens that scalars of the compiled heads are fitted on."""
-_HEADS_TO_SPARE, _WORTH_A_HEAD = 3, 0.02
+_HEADS_TO_SPARE, _WORTH_A_HEAD = 3, 0.05
 """Sets of keys and values that a layer has, and nats of copying, to leave one to it."""
 _CPU = torch.device("cpu")
 _BYTES = {OFFSETS: offsets_bytes, READOUTS: readouts_bytes}
