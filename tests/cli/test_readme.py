@@ -15,7 +15,7 @@ from initctl.app import app
 from structinit_core import errors
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("cooc", "closed-form", "k0", "diagnose", "race", "export")
+COMMANDS = ("cooc", "closed-form", "dpi-init", "k0", "diagnose", "race", "export")
 SET_UP = (
     """\
 pip install . && initctl closed-form --config fixtures/configs/gpt2-d128-l4.json \\
@@ -37,7 +37,7 @@ def synopsis() -> dict[str, str]:
     block = re.search(r"^## Synopsis\n.*?^```\w*\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     assert block
     entries = re.split(r"^initctl(?= )", block[1], flags=re.MULTILINE)[1:]
-    named = [(re.match(r" ([a-z][a-z-]*)", entry), entry) for entry in entries]
+    named = [(re.match(r" ([a-z][a-z0-9-]*)", entry), entry) for entry in entries]
     return {name[1] if name else "": entry for name, entry in named}
 
 
