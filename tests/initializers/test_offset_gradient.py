@@ -11,9 +11,8 @@ from structinit_core.cooc import KneserNey
 from structinit_core.initializers.closed_form import codes as codes_module
 from structinit_core.initializers.closed_form.codes import LogBilinear
 from structinit_core.initializers.closed_form.contexts import Contexts
-from structinit_core.initializers.closed_form.lag_tables import lag_tables
+from structinit_core.initializers.closed_form.lag_tables import LagTable, lag_tables
 from structinit_core.initializers.closed_form.offset_gradient import (
-    expected_moments,
     offset_gradient,
 )
 from structinit_core.initializers.closed_form.offsets import OffsetModel
@@ -105,9 +104,16 @@ def test_heads_that_share_a_read_are_heads_with_equal_reads(offsets: OffsetModel
 
 
 def test_cuda_tensors_never_meet_cpu_tensors() -> None:
-    """Device mixing raises under FakeTensorMode, without a GPU."""
+    """Device mixing raises under FakeTensorMode; dense tables stand for sparse ones."""
     with FakeTensorMode():
-        left, right, states = (torch.empty(64, 8, device="cuda") for _ in "abc")
-        codes = LogBilinear(left, right, torch.empty(64, device="cuda"))
-        newest = torch.zeros(64, dtype=torch.int64, device="cuda")
-        assert all(part.is_cuda for part in expected_moments(codes, states, newest))
+        left, right, square = (torch.empty(64, n, device="cuda") for n in (8, 8, 64))
+        bias, read, write = (torch.empty(n, device="cuda") for n in ((64,), (4, 14), (8, 4)))
+        codes = LogBilinear(left, right, bias)
+        identity = torch.empty(64, 6, device="cuda")
+        offsets = OffsetModel(codes, identity, (1, 2), (read, read), (write, write))
+        tables = [LagTable(square, square, bias, bias, bias)] * 3
+        ids = torch.zeros(16, 3, dtype=torch.int64, device="cuda")
+        gradients = offset_gradient(offsets, tables, ids, 1.0)
+        parameters = (left, right, bias, identity, read, read, write, write)
+        assert all(part.is_cuda for part in gradients)
+        assert [part.shape for part in gradients] == [part.shape for part in parameters]

@@ -12,9 +12,10 @@ from structinit_core.blueprint import make_blueprint, read_config
 from structinit_core.cooc import Counts
 from structinit_core.diagnose import Report
 from structinit_core.errors import LimitError, UsageError
-from structinit_core.initializers.closed_form import STAGES, chosen_stages
+from structinit_core.initializers.closed_form import STAGES, chosen_stages, stages
 from structinit_core.initializers.closed_form import compile as compile_module
-from structinit_core.initializers.closed_form.stages import head_lags
+from structinit_core.initializers.closed_form.codes import BLOCK_ELEMENTS
+from structinit_core.initializers.closed_form.stages import head_lags, offsets_bytes
 from structinit_core.recipes.compiling import ClosedFormJob, closed_form
 
 
@@ -105,8 +106,6 @@ def test_a_model_without_room_gets_the_bigram(
 def test_memory_bounds_the_offsets_and_never_changes_the_bytes(
     job: ClosedFormJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from structinit_core.initializers.closed_form import stages
-
     monkeypatch.setattr(stages, "_BYTES_PER_TRIGRAM", 1 << 40)
     with pytest.raises(LimitError, match="offsets need about") as refusal:
         closed_form(job, tmp_path / "out")
@@ -128,25 +127,34 @@ def test_heads_that_share_a_read_map_look_at_different_lags(
     counts: Counts, tiny_config: Path, heads: int, sharing: int, lags: tuple[int, ...]
 ) -> None:
     blueprint = make_blueprint(read_config(tiny_config))
-    shaped = dataclasses.replace(blueprint, kv_heads=heads)
+    shaped = dataclasses.replace(blueprint, heads=heads * sharing, kv_heads=heads)
     known = dataclasses.replace(counts, offsets=counts.offsets[:4])
-    assert head_lags(shaped, known, sharing) == lags
+    assert head_lags(shaped, known) == (lags, min(sharing, 3))
+
+
+def test_drawn_columns_are_counted_in_the_memory(
+    counts: Counts, tiny_config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blueprint = make_blueprint(read_config(tiny_config))
+    exact = offsets_bytes(blueprint, counts)
+    monkeypatch.setattr(stages, "EXACT_VOCABULARY", counts.vocabulary - 1)
+    assert offsets_bytes(blueprint, counts) > exact + 12 * BLOCK_ELEMENTS
 
 
 @pytest.mark.parametrize(
-    ("stages", "without", "chosen"),
+    ("names", "without", "chosen"),
     [
         (STAGES, (), ("bigram", "offsets", "copy", "readouts")),
         (("offsets", "bigram"), (), ("bigram", "offsets")),
         (STAGES, ("offsets",), ("bigram", "copy", "readouts")),
     ],
 )
-def test_stages_by_name(stages, without, chosen) -> None:
-    assert chosen_stages(stages, without) == chosen
+def test_stages_by_name(names, without, chosen) -> None:
+    assert chosen_stages(names, without) == chosen
 
 
 @pytest.mark.parametrize(
-    ("stages", "without", "complaint"),
+    ("names", "without", "complaint"),
     [
         (("offsets",), (), "begins with"),
         (STAGES, ("bigram",), "begins with"),
@@ -154,6 +162,6 @@ def test_stages_by_name(stages, without, chosen) -> None:
         (STAGES, ("",), "'' is no stage"),
     ],
 )
-def test_stages_that_cannot_be(stages, without, complaint: str) -> None:
+def test_stages_that_cannot_be(names, without, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
-        chosen_stages(stages, without)
+        chosen_stages(names, without)

@@ -123,11 +123,12 @@ def gather(codes: LogBilinear, sample: Sample) -> Columns:
     device, size = codes.right.device, len(sample.items)
     index = torch.from_numpy(sample.items).to(device)
     slot = torch.full((len(codes.bias),), size, dtype=torch.int64, device=device)
-    slot[index] = torch.arange(size, device=device)
+    slot.scatter_(0, index, torch.arange(size, device=device))
     chance = torch.from_numpy(sample.chance).to(codes.bias)
-    right = torch.cat((codes.right[index], codes.right.new_zeros(1, codes.right.shape[1])))
+    nothing = codes.right.new_zeros(1, codes.right.shape[1])
+    right = torch.cat((codes.right.index_select(0, index), nothing))
     never = codes.bias.new_full((1,), -torch.inf)
-    shift = torch.cat((codes.bias[index] - chance.log(), never))
+    shift = torch.cat((codes.bias.index_select(0, index) - chance.log(), never))
     return Columns(index, slot, right, shift, torch.cat((1 - chance, torch.zeros_like(never))))
 
 

@@ -50,13 +50,15 @@ def offset_gradient(
     sums = [codes.left, *(torch.zeros_like(codes.left) for _ in tables[1:])]
     for lag, read, write in zip(model.lags, model.head_reads, model.write, strict=True):
         sums[lag].addmm_(inner[read], write.T)
-    states = torch.stack([each[ids[:, lag]] for lag, each in enumerate(sums)]).sum(dim=0)
-    grad_states, grad_right, grad_bias = expected(codes, states, ids[:, 0])
+    drawn = ids.unbind(dim=1)
+    parts = [each.index_select(0, at) for each, at in zip(sums, drawn, strict=False)]
+    states = torch.stack(parts).sum(dim=0)
+    grad_states, grad_right, grad_bias = expected(codes, states, drawn[0])
     curvature = codes.right.T @ (grad_bias.unsqueeze(1) * codes.right)
     curvature.addmm_(grad_states.T, grad_states, alpha=-len(ids))
-    slopes = []
+    slopes, once = [], states.new_full((len(ids),), 1 / len(ids))
     for lag, (each, table) in enumerate(zip(sums, tables, strict=True)):
-        share = torch.bincount(ids[:, lag], minlength=len(each)).to(each) / len(ids)
+        share = torch.zeros_like(table.total).index_add_(0, drawn[lag], once)
         observed = table.direct @ codes.right
         weighted = share.unsqueeze(1) * each
         grad_right -= table.transposed @ weighted
@@ -65,7 +67,7 @@ def offset_gradient(
             grad_right -= torch.outer(table.lower, table.rest @ weighted)
             grad_bias -= (table.transposed @ share.unsqueeze(1)).squeeze(1)
             grad_bias -= table.lower * (table.rest @ share)
-        slope = observed.mul_(-share.unsqueeze(1)).index_add_(0, ids[:, lag], grad_states)
+        slope = observed.mul_(-share.unsqueeze(1)).index_add_(0, drawn[lag], grad_states)
         if lag and prior:
             slope.addmm_((prior / table.total).unsqueeze(1) * weighted, curvature)
         slopes.append(slope)
@@ -76,6 +78,6 @@ def offset_gradient(
         reads[read].addmm_(back.T, source)
         writes.append(slopes[lag].T @ inner[read])
         grad_source.addmm_(back, model.read[read])
-    rank = codes.left.shape[1]
-    grad_left = slopes[0] + grad_source[:, :rank]
-    return [grad_left, grad_right, grad_bias, grad_source[:, rank:], *reads, *writes]
+    widths = [codes.left.shape[1], model.identity.shape[1]]
+    grad_read, grad_identity = grad_source.split(widths, dim=1)
+    return [slopes[0] + grad_read, grad_right, grad_bias, grad_identity, *reads, *writes]

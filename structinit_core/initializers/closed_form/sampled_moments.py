@@ -12,7 +12,7 @@ from structinit_core.initializers.closed_form.columns import gather, sampled_blo
 from structinit_core.initializers.closed_form.refit import Gradients
 from structinit_core.initializers.closed_form.sampling import chances, draw
 
-_FOLLOWERS = 64
+FOLLOWERS = 64
 """Followers of a context's newest token that are taken exactly, the most counted ones."""
 
 
@@ -23,7 +23,7 @@ class SampledMoments:
     are the columns of largest ``marginal``; the others drawn stand for the rest by exp(z)/π, as
     in :class:`~structinit_core.initializers.closed_form.columns.SampledGradient`. direct: CSR
     (V, V), larger where a follower is likelier. Cost of a call: 3·n·(size + 64)·r
-    multiply-adds; memory a block of logits and 1,024·n·r bytes.
+    multiply-adds; memory three blocks of logits and 512·V bytes.
     """
 
     def __init__(
@@ -36,57 +36,62 @@ class SampledMoments:
         self.chance = chances(marginal, size)
         self.certain_mass = float(marginal[self.chance == 1].sum() / marginal.sum())
         self.generator = generator
-        self.first, self.column = _most_counted(direct)
-        self.error = 0.0
+        self.counts, self.column = _most_counted(direct)
+        self.variance = torch.zeros(())
+
+    @property
+    def error(self) -> float:
         """Standard error of a state's log Z in the last call, root mean square."""
+        return float(self.variance) ** 0.5
 
     def __call__(self, codes: LogBilinear, states: Tensor, newest: Tensor) -> Gradients:
         """Gradients of the mean log-normaliser: of states (n, r), right (V, r) and bias (V,)."""
         columns = gather(codes, draw(self.chance, self.generator))
-        first = self.first[newest]
-        counts = self.first[newest + 1] - first
-        row = torch.repeat_interleave(counts)
-        place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
-        column = self.column[first[row] + place]
-        pairs = (states[row] * codes.right[column]).sum(dim=1) + codes.bias[column]
         grad_states = torch.zeros_like(states)
+        grad_right, grad_bias = torch.zeros_like(codes.right), torch.zeros_like(codes.bias)
         grad_drawn, grad_shift = torch.zeros_like(columns.right), torch.zeros_like(columns.shift)
-        mass = torch.full_like(states[:, 0], 1 / len(states))
-        edges = torch.nn.functional.pad(counts.cumsum(0), (1, 0)).tolist()
-        variance, rows = 0.0, block_rows(len(columns.shift))
-        for low in range(0, len(states), rows):
-            own, high = slice(low, low + rows), min(low + rows, len(states))
-            held = slice(edges[low], edges[high])
-            variance += float(
-                sampled_block(
-                    states[own],
-                    mass[own],
-                    columns,
-                    counts[own],
-                    columns.slot[column[held]],
-                    pairs[held],
-                    grad_states[own],
-                    grad_drawn,
-                    grad_shift,
-                )
+        self.variance = states.new_zeros(())
+        rows = block_rows(max(len(columns.shift), FOLLOWERS * states.shape[1]))
+        for block, last, into in zip(
+            *(torch.split(each, rows) for each in (states, newest, grad_states)), strict=True
+        ):
+            counts = self.counts.index_select(0, last)
+            column = self.column.index_select(0, last).view(-1)
+            known = torch.arange(FOLLOWERS, device=last.device) < counts.unsqueeze(1)
+            slot = columns.slot.index_select(0, column).where(known.view(-1), len(columns.index))
+            exact = codes.right.index_select(0, column).view(-1, FOLLOWERS, states.shape[1])
+            shift = codes.bias.index_select(0, column).view(-1, FOLLOWERS, 1)
+            logits = shift + exact @ block.unsqueeze(2)
+            pairs = logits.where(known.unsqueeze(2), -torch.inf)
+            self.variance += sampled_block(
+                block,
+                block.new_full((len(block),), 1 / len(states)),
+                columns,
+                torch.full_like(counts, FOLLOWERS),
+                slot,
+                pairs.view(-1),
+                into,
+                grad_drawn,
+                grad_shift,
             )
-        self.error = variance**0.5
-        grad_states.index_add_(0, row, pairs.unsqueeze(1) * codes.right[column])
-        grad_right = torch.zeros_like(codes.right)
-        grad_right.index_add_(0, column, pairs.unsqueeze(1) * states[row])
-        grad_right.index_add_(0, columns.index, grad_drawn[:-1])
-        grad_bias = torch.zeros_like(codes.bias).index_add_(0, column, pairs)
-        grad_bias.index_add_(0, columns.index, grad_shift[:-1])
+            into += (pairs.mT @ exact).squeeze(1)
+            torch.mul(pairs, block.unsqueeze(1), out=exact)
+            grad_right.index_add_(0, column, exact.flatten(0, 1))
+            grad_bias.index_add_(0, column, pairs.view(-1))
+        size = len(columns.index)
+        grad_right.index_add_(0, columns.index, grad_drawn.narrow(0, 0, size))
+        grad_bias.index_add_(0, columns.index, grad_shift.narrow(0, 0, size))
         return grad_states, grad_right, grad_bias
 
 
 def _most_counted(direct: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each row's columns begin, int64 (V + 1,), and its most probable ones, int64."""
+    """How many columns of each row are listed, (V,), and its most probable ones, (V, 64): int64."""
     first, column = direct.crow_indices(), direct.col_indices()
     row = torch.repeat_interleave(first.diff())
     order = torch.argsort(direct.values(), descending=True, stable=True)
     order = order[torch.argsort(row[order], stable=True)]
     rank = torch.arange(len(order), device=row.device) - first[row]
-    kept = rank < _FOLLOWERS
-    counts = torch.bincount(row[kept], minlength=len(first) - 1)
-    return torch.nn.functional.pad(counts.cumsum(0), (1, 0)), column[order][kept]
+    kept = rank < FOLLOWERS
+    listed = column.new_zeros(len(first) - 1, FOLLOWERS)
+    listed[row[kept], rank[kept]] = column[order][kept]
+    return first.diff().clamp(max=FOLLOWERS), listed

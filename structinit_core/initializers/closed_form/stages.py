@@ -8,9 +8,11 @@ from structinit_core.blueprint import Blueprint, Norm
 from structinit_core.cooc import Counts
 from structinit_core.errors import UsageError
 from structinit_core.initializers.closed_form.attention import seen
+from structinit_core.initializers.closed_form.codes import BLOCK_ELEMENTS
 from structinit_core.initializers.closed_form.copying import copy_obstacle
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
 from structinit_core.initializers.closed_form.readouts import PAIRS, has_bias
+from structinit_core.initializers.closed_form.sampled_moments import FOLLOWERS
 from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY
 from structinit_core.model import read_wiring
 
@@ -91,10 +93,13 @@ def offsets_bytes(blueprint: Blueprint, counts: Counts) -> int:
     furthest = max(head_lags(blueprint, counts)[0], default=0)
     entries = sum(int(table.nnz) for table in counts.offsets[: furthest + 1])
     codes = 4 * counts.vocabulary * divide(blueprint).prediction
+    sampled = counts.vocabulary > EXACT_VOCABULARY
+    listed = 3 * 4 * BLOCK_ELEMENTS + 8 * FOLLOWERS * counts.vocabulary if sampled else 0
     return int(
         _BYTES_PER_ENTRY * entries
         + _BYTES_PER_TRIGRAM * len(counts.trigram_keys)
         + _COPIES_OF_CODES * codes
+        + listed
         + _COPIES_OF_ATTENTION * blueprint.context**2
     )
 
