@@ -80,7 +80,7 @@ def closed_form(
         typer.Option(
             metavar="NAMES", help="Stages to try, by commas: bigram, offsets, copy, readouts."
         ),
-    ] = "bigram",
+    ] = "bigram,offsets,copy",
     without: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Stages to leave out, by commas.")
     ] = None,

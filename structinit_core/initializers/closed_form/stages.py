@@ -19,8 +19,8 @@ from structinit_core.model import read_wiring
 BIGRAM, OFFSETS, COPY, READOUTS = "bigram", "offsets", "copy", "readouts"
 STAGES = (BIGRAM, OFFSETS, COPY, READOUTS)
 """In the order they build on each other; the first is in every compilation."""
-DEFAULT_STAGES = (BIGRAM,)
-"""The offsets take minutes, and pay on text of several hundred tokens a vocabulary entry."""
+DEFAULT_STAGES = (BIGRAM, OFFSETS, COPY)
+"""The readouts take longer than all others together, for some hundredths of a nat."""
 _HEAD_LAGS = (1, 2, 1, 3, 2, 4, 1, 3)
 """How far each head looks back, the most valuable first."""
 _BYTES_PER_ENTRY, _BYTES_PER_TRIGRAM, _COPIES_OF_CODES = 48, 56, 24
