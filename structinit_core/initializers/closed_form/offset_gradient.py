@@ -79,5 +79,5 @@ def offset_gradient(
         writes.append(slopes[lag].T @ inner[read])
         grad_source.addmm_(back, model.read[read])
     widths = [codes.left.shape[1], model.identity.shape[1]]
-    grad_read, grad_identity = grad_source.split(widths, dim=1)
+    grad_read, grad_identity = torch.split(grad_source, widths, dim=1)
     return [slopes[0] + grad_read, grad_right, grad_bias, grad_identity, *reads, *writes]

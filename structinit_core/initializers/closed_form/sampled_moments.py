@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -42,7 +44,7 @@ class SampledMoments:
     @property
     def error(self) -> float:
         """Standard error of a state's log Z in the last call, root mean square."""
-        return float(self.variance) ** 0.5
+        return math.sqrt(float(self.variance))
 
     def __call__(self, codes: LogBilinear, states: Tensor, newest: Tensor) -> Gradients:
         """Gradients of the mean log-normaliser: of states (n, r), right (V, r) and bias (V,)."""
