@@ -95,11 +95,17 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def print_published(output: Path, made: bool, as_json: bool, progress: TerminalProgress) -> None:
+def print_published(
+    output: Path,
+    made: bool,
+    as_json: bool,
+    progress: TerminalProgress,
+    report: str = "report.json",
+) -> None:
     """The published path on stdout, or one object that holds its report too."""
-    report = output / "report.json"
     if as_json:
-        content = json.loads(report.read_text(encoding="utf-8")) if report.is_file() else None
+        known = output / report
+        content = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else None
         print_json({"output": str(output), "up_to_date": not made, "report": content})
         return
     if not made:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,6 +58,14 @@ def given(context: typer.Context, *names: str) -> list[str]:
         for name, source in sources.items()
         if source is not None and source.name == "COMMANDLINE"
     ]
+
+
+def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Refuse the first of the options ``names`` that the user wrote: ``--option why``."""
+    from structinit_core.errors import UsageError
+
+    for option in given(context, *names):
+        raise UsageError(f"{option} {why}")
 
 
 def set_jobs(jobs: int | None) -> int | None:

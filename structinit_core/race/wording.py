@@ -11,7 +11,9 @@ def summary(result: RaceResult) -> str:
     """The race in a line of plain words and numbers."""
     seeds = max((len(arm.seeds) for arm in result.arms), default=0)
     steps = max((arm.curve.steps[-1] for arm in result.arms if arm.curve), default=0)
-    known = [f"{many(len(result.arms), 'start')} of one network"]
+    own_networks = step_unit(result)
+    count = len(result.arms)
+    known = [many(count, "arm") if own_networks else f"{many(count, 'start')} of one network"]
     known += [f"{many(seeds, 'seed')} each"] if seeds else []
     known += [many(steps, "step")] if steps else []
     tokens = result.references.tokens if result.references else 0

@@ -37,9 +37,10 @@ from structinit_core.linalg import Device, resolve_device
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.compiling import refuse_vocabulary
 from structinit_core.recipes.counting import DEFAULT_MEMORY
-from structinit_core.recipes.k0_plan import LIBRARIES_BYTES, K0Plan, plan_dense, plan_power
+from structinit_core.recipes.k0_plan import K0Plan, plan_dense, plan_power
 from structinit_core.recipes.k0_solve import Solved, k0_report, solve_dense, solve_power
 from structinit_core.recipes.record import Recorder
+from structinit_core.recipes.solve_plan import LIBRARIES_BYTES
 
 K0_KIND = "k0"
 K0_VERSION = 1

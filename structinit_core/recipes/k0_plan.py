@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-LIBRARIES_BYTES = 700 << 20
-"""Resident size of the imported libraries."""
 _DENSE_MATRICES = 7
 """Matrices of V² float64 at the peak, which is D^ε with its transforms; 6.5 were measured."""
 _BYTES_PER_COUNT = 64

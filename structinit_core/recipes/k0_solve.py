@@ -33,7 +33,8 @@ _PUBLISHED = (
 )
 _CLAMPED = (
     "eigenvalues below 1e-15 are clamped to it, so k0 is a row of the projector on the negative "
-    "eigenspace times about 5e14 (k0.clamped_share of its square)"
+    "eigenspace (and that of zero, of tokens in no pair) times 1e15^0.997, or 9e14 "
+    "(k0.clamped_share of its square)"
 )
 _CONTROL = (
     "cosine.untrained is that of random embeddings, which no text has seen: a cosine of a "

@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict
 
 from structinit_core.initializers.paired_views import PairedViewsConfig, tensor_specs
 from structinit_core.recipes.count_plan import CountPlan
+from structinit_core.recipes.solve_plan import LIBRARIES_BYTES
 
 METHOD = "paired-views"
-_LIBRARIES_BYTES = 700 << 20
 
 
 class PairedViewsPlan(BaseModel):
@@ -65,7 +65,7 @@ def forecast_fit(
         parameters=parameters,
         checkpoint_bytes=4 * parameters,
         solve_bytes=solve,
-        memory_bytes=max(_LIBRARIES_BYTES + solve, counting.memory_bytes),
+        memory_bytes=max(LIBRARIES_BYTES + solve, counting.memory_bytes),
         multiply_adds=config.compute(config.windows).initialisation(),
         fits=solve <= memory_bytes,
         counting=counting,

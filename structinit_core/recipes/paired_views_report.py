@@ -125,6 +125,9 @@ def _notes(scored: bool) -> tuple[str, ...]:
         "guess, and so what is thrown away (negative: they are worse)",
         "last block unread: the readout before each block never sees what the last block puts "
         "out; flaw.last_block_unread is what reading it too would gain",
+        "feed-forward transposed: its matrix is the solved shrinkage for columns, and the source "
+        "multiplies rows with it; in whitened coordinates of the rows it is another map, not the "
+        "minimiser of the objective",
         "nothing is mapped into a Hugging Face family: those supported here have a causal mask, "
         "norms before the branches, and queries and keys that are not of unit length, so any "
         "mapping would be another function; structinit_core.load_paired_views loads this one",

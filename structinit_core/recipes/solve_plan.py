@@ -12,7 +12,7 @@ from structinit_core.initializers.closed_form import (
 )
 from structinit_core.recipes.count_plan import CountPlan
 
-_LIBRARIES_BYTES = 700 << 20
+LIBRARIES_BYTES = 700 << 20
 """Resident size of the imported libraries."""
 SOLVE_BYTES_PER_BIGRAM = 128
 """Log-ratio, scaled copy and transpose, target table and transpose, at their peak."""
@@ -74,7 +74,7 @@ def plan_closed_form(blueprint: Blueprint, counting: CountPlan | None, memory_by
         position_dimensions=dimensions.positions,
         checkpoint_bytes=4 * blueprint.parameters,
         solve_bytes=solve,
-        memory_bytes=max(_LIBRARIES_BYTES + solve, counted),
+        memory_bytes=max(LIBRARIES_BYTES + solve, counted),
         refit_multiply_adds=refit_multiply_adds(v, r),
         offsets_multiply_adds=offsets_multiply_adds(v, r),
         fits=solve <= memory_bytes,

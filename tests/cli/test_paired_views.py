@@ -53,8 +53,8 @@ def test_the_encoder_is_published(fit, initctl, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [
-        (("--stages", "bigram"), 2, "--stages is of --method ngram"),
-        (("--counts", "counts"), 2, "--counts is of --method ngram"),
+        (("--stages", "bigram"), 2, "--stages is not of --method paired-views"),
+        (("--counts", "counts"), 2, "--counts is not of --method paired-views"),
         (("--config", "CONFIG"), 4, "is not 'paired_views'"),
         (("--memory", "8M"), 6, "raise --memory"),
         (("--method", "paired"), 2, "paired-views"),
@@ -83,5 +83,5 @@ def test_the_race_preset(initctl, book: Path, counts_path: Path, tmp_path: Path)
     for option in (("--steps", 5), ("--arm", "default")):
         done = initctl(*base, *option)
         assert done.returncode == 2
-        assert f"{option[0]} is set by the preset" in done.stderr.decode()
+        assert f"{option[0]} is not of --preset paired-views" in done.stderr.decode()
     assert not (tmp_path / "race").exists()

@@ -191,12 +191,6 @@ def test_w_is_d_convolved_with_k_for_any_w_whatever(log_counts) -> None:
     torch.testing.assert_close(again, anything, atol=1e-8, rtol=0)
 
 
-def test_a_cosine_of_967_explains_less_than_967_of_the_variance() -> None:
-    one, other = torch.tensor([1.0, 0.0]), torch.tensor([0.967, (1 - 0.967**2) ** 0.5])
-    share = cosine(one, other) ** 2
-    assert share == pytest.approx(0.935, abs=1e-3)
-
-
 def test_the_pipeline_counts_as_the_source_does(ids, log_counts) -> None:
     embeddings, k0, counted = training_free_embeddings(ids, V, D)
     assert torch.equal(counted, log_counts)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from structinit_core.race.k0_table4 import K0Table4Protocol, drawn_text, reproduce_k0_table4
+from structinit_core.race.k0_table4_page import result_page
 from structinit_core.race.k0_table4_result import (
     ACCEPTED,
     PUBLISHED,
@@ -16,7 +17,6 @@ from structinit_core.race.k0_table4_result import (
     Moment,
     SeedRun,
     arm_of,
-    result_page,
 )
 from structinit_core.race.mini_gpt import MiniGpt
 
@@ -107,21 +107,52 @@ def runs(untrained: float, trained: float, score: float = 0.9) -> list[SeedRun]:
 
 @pytest.mark.parametrize(
     ("trained", "says", "never"),
-    [(0.3, "falls by", "rises"), (0.95, "rises by", "falls"), (0.801, "does not exclude", "rises")],
+    [(0.3, "a fall by", "rise"), (0.95, "a rise by", "fall"), (0.801, "does not tell", "rise")],
 )
 def test_words_follow_the_interval(trained: float, says: str, never: str) -> None:
-    verdict = arm_of("arm", 1.0, runs(0.8, trained)).verdict
+    verdict = arm_of("arm", 1.0, runs(0.8, trained), 2.0).verdict
     assert says in verdict
     assert never not in verdict
 
 
+def test_a_rise_among_the_accepted_is_said_beside_a_fall_over_all() -> None:
+    """Training leaves one of two numberings accepted, whose cosine alone has grown."""
+    moments = [(0.8, (0.9, 0.9)), (0.85, (0.9, 0.9))], [(0.9, (0.9, 0.1)), (0.94, (0.9, 0.1))]
+    seeds = [
+        SeedRun(
+            seed=seed,
+            loss=1.0,
+            moments=tuple(
+                Moment(
+                    step=step,
+                    cosines=(cosine, cosine - step),
+                    circulants=scores,
+                    matrix_cosine=0.0,
+                )
+                for step, (cosine, scores) in enumerate(pair)
+            ),
+        )
+        for seed, pair in enumerate(zip(*moments, strict=True))
+    ]
+    over_all, accepted, share = arm_of("arm", 1.0, seeds, 2.0).verdict.split(". ")
+    assert "a fall by" in over_all
+    assert "trained ones 0.920, a rise by 0.095" in accepted
+    assert "100% of the numberings before training and 50% after" in share
+
+
+@pytest.mark.parametrize(("unigram", "said"), [(0.9, True), (1.1, False)])
+def test_runs_that_learnt_nothing_are_called_so(unigram: float, said: bool) -> None:
+    verdict = arm_of("arm", 1.0, runs(0.8, 0.8), unigram).verdict
+    assert ("hardly learnt anything" in verdict) == said
+
+
 def test_acceptance_is_by_numbering() -> None:
-    arm = arm_of("arm", 1.0, runs(0.8, 0.3))
+    arm = arm_of("arm", 1.0, runs(0.8, 0.3), 2.0)
     assert arm.untrained["accepted_share"].mean == 0.5
     assert arm.untrained["accepted"].mean == pytest.approx(0.8)
-    none = arm_of("arm", 1.0, runs(0.8, 0.3, score=0.5))
+    none = arm_of("arm", 1.0, runs(0.8, 0.3, score=0.5), 2.0)
     assert none.untrained["accepted"] is None
-    assert "would accept" not in none.verdict
+    assert "Where the source" not in none.verdict
 
 
 def test_the_result_checked_in_is_the_preset_s_and_says_what_its_numbers_say() -> None:
@@ -130,7 +161,7 @@ def test_the_result_checked_in_is_the_preset_s_and_says_what_its_numbers_say() -
     page = (CHECKED_IN / "k0-table4.html").read_text(encoding="utf-8")
     assert page == result_page(result)
     for arm in result.arms:
-        assert arm == arm_of(arm.name, arm.deviation, arm.runs)
+        assert arm == arm_of(arm.name, arm.deviation, arm.runs, result.unigram_loss)
         found = arm.untrained["accepted"]
         assert found.low < PUBLISHED["cosine"] < found.high or found.mean > PUBLISHED["cosine"]
         assert min(arm.runs[0].moments[0].circulants) < ACCEPTED

@@ -28,8 +28,6 @@ _OF_TEXT = (
     "documents",
     "text_field",
 )
-
-
 _OF_NGRAM = ("counts", "offsets", "stages", "without", "max_shard_size")
 
 
@@ -114,12 +112,10 @@ def closed_form(
         plan_paired_views,
     )
 
-    foreign = o.given(context, *_OF_NGRAM) if method is Method.PAIRED_VIEWS else []
-    if foreign:
-        raise UsageError(f"{foreign[0]} is of --method ngram, paired-views has no use for it")
-    ignored = o.given(context, *_OF_TEXT) if counts is not None else []
-    if ignored:
-        raise UsageError(f"{ignored[0]} is of counting, and --counts are counted already")
+    if method is Method.PAIRED_VIEWS:
+        o.refuse(context, _OF_NGRAM, "is not of --method paired-views")
+    if counts is not None:
+        o.refuse(context, _OF_TEXT, "is of counting, and --counts are counted already")
     chosen = chosen_stages(stages.split(","), without.split(",") if without else [])
     progress = TerminalProgress(quiet)
     with text_paths([*(corpus or []), *(more or [])]) as paths:

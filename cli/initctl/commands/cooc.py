@@ -108,14 +108,11 @@ def cooc(
 
 
 def _refuse_with_cluster(context: typer.Context) -> None:
-    from structinit_core.errors import UsageError
 
-    if o.given(context, "shard"):
-        raise UsageError("--shard is one share of a text, and --cluster counts all of them")
-    if o.given(context, "tokens"):
-        raise UsageError(
-            "--tokens keeps one stream of ids, and with --cluster each shard has its own"
-        )
+    o.refuse(context, ["shard"], "is one share of a text, and --cluster counts all of them")
+    o.refuse(
+        context, ["tokens"], "keeps one stream of ids, and with --cluster each shard has its own"
+    )
 
 
 def _merge(
@@ -129,13 +126,10 @@ def _merge(
     json: bool,
     progress: TerminalProgress,
 ) -> None:
-    from structinit_core.errors import UsageError
     from structinit_core.recipes.count_plan import plan_merging
     from structinit_core.recipes.merging import loss_by_pruning, merge_counts
 
-    ignored = o.given(context, *_OF_TEXT)
-    if ignored:
-        raise UsageError(f"{ignored[0]} is of counting, and --merge adds up what is counted")
+    o.refuse(context, _OF_TEXT, "is of counting, and --merge adds up what is counted")
     if plan:
         print_json(plan_merging(parts, memory).model_dump(mode="json"))
         return

@@ -81,7 +81,6 @@ def export(
 
     Example: initctl export out/ --format onnx --verify -o onnx/
     """
-    from structinit_core.errors import UsageError
     from structinit_core.recipes.exporting import (
         ExportFormat,
         ExportJob,
@@ -90,8 +89,7 @@ def export(
     )
 
     other = _OF_HF if form is Form.ONNX else _OF_ONNX
-    if ignored := o.given(context, *other):
-        raise UsageError(f"{ignored[0]} is not of --format {form.value}")
+    o.refuse(context, other, f"is not of --format {form.value}")
     job = ExportJob(
         path,
         ExportFormat(form.value),

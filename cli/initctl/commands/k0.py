@@ -11,9 +11,6 @@ import typer
 from initctl import options as o
 from initctl.console import TerminalProgress, print_json, print_published
 
-_OF_KERNEL = ("epsilon",)
-_OF_POWER = ("spectral_power",)
-
 
 class Method(StrEnum):
     """The library's methods by name."""
@@ -72,13 +69,11 @@ def k0(
     Example: initctl k0 counts/ --init config.json -o k0/
     """
     from structinit_core.diagnose import Report
-    from structinit_core.errors import UsageError
     from structinit_core.recipes.k0 import K0Job, K0Method, plan_k0
     from structinit_core.recipes.k0 import k0 as solve_into
 
-    other = _OF_KERNEL if method is Method.POWER else _OF_POWER
-    if ignored := o.given(context, *other):
-        raise UsageError(f"{ignored[0]} is not of --method {method.value}")
+    other = "epsilon" if method is Method.POWER else "spectral_power"
+    o.refuse(context, [other], f"is not of --method {method.value}")
     job = K0Job(
         counts,
         K0Method(method.value),

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from initctl import options as o
-from initctl.console import TerminalProgress, end_quietly_with_the_reader, print_json
+from initctl.console import TerminalProgress, print_json, print_published
 from initctl.k0_table4 import race_k0_table4
 from initctl.texts import refuse_twice, text_paths
 
 if TYPE_CHECKING:
-    from structinit_core.race import Forecast
-    from structinit_core.race.paired_views import PairedViewsForecast, PairedViewsProtocol
-    from structinit_core.race.protocol import RaceProtocol
+    from pydantic import BaseModel
 
-Protocol = TypeVar("Protocol", "RaceProtocol", "PairedViewsProtocol")
+    from structinit_core.race import Forecast
+    from structinit_core.race.paired_views import PairedViewsForecast
+
+Protocol = TypeVar("Protocol", bound="BaseModel")
 
 
 class Preset(StrEnum):
@@ -32,18 +33,13 @@ class Preset(StrEnum):
     K0_TABLE4 = "k0-table4"
 
 
-_NOT_OF_PAIRED_VIEWS = (
-    "arm",
-    "baseline",
-    "steps",
-    "batch_tokens",
-    "eval_tokens",
-    "rate",
-    "warmup",
-    "sweep_warmup",
-    "sweep_steps",
-    "budget_seconds",
-)
+_TEXT = ("corpus", "valid", "tokenizer", "train_tokenizer", "documents", "text_field")
+_ANY = ("output", "preset", "seeds", "seed", "device", "jobs", "json", "quiet", "plan")
+_TAKEN = {
+    Preset.PAIRED_VIEWS: (*_ANY, *_TEXT, "config", "memory"),
+    Preset.K0_TABLE4: (*_ANY, "steps"),
+}
+"""Options of the presets that have networks of their own; the others take all."""
 
 
 def race(
@@ -53,8 +49,8 @@ def race(
         Path | None,
         typer.Option(
             metavar="CONFIG",
-            help="Hugging Face config.json of the network. The preset paired-views has networks "
-            "of its own; it takes one of model_type paired_views, or none.",
+            help="Hugging Face config.json of the network; for the preset paired-views, where it "
+            "may be left out, one of model_type paired_views.",
             show_default=False,
         ),
     ] = None,
@@ -85,9 +81,11 @@ def race(
     preset: Annotated[
         Preset,
         typer.Option(
-            help="Steps, batch, rates, seeds and arms where not given. paired-views: the "
-            "compute-matched protocol of seed 002, of which only the seeds may be changed. "
-            "k0-table4: a network and text of its own."
+            help="standard, smoke: steps, batch, rates, seeds and arms where not given. Two have "
+            "networks and arms of their own: paired-views, the compute-matched protocol of seed "
+            "002, takes texts, --config and seeds; k0-table4, what training does to the cosine of "
+            "seed 004, has its own text too and takes --steps and seeds; it begins anew where it "
+            "was interrupted."
         ),
     ] = Preset.STANDARD,
     tokenizer: o.TokenizerFile = None,
@@ -140,7 +138,14 @@ def race(
     from initctl.race_table import show_race
     from structinit_core.corpus import Border
     from structinit_core.errors import UsageError
-    from structinit_core.race import RaceJob, RaceResult, forecast, parse_arms, race_starts
+    from structinit_core.race import (
+        K0Table4Protocol,
+        RaceJob,
+        RaceResult,
+        forecast,
+        parse_arms,
+        race_starts,
+    )
     from structinit_core.race.paired_views import (
         PairedViewsProtocol,
         PairedViewsRace,
@@ -149,17 +154,9 @@ def race(
     )
     from structinit_core.race.protocol import PRESETS
 
-    if preset is Preset.K0_TABLE4:
-        fields = {"steps": steps, "seeds": seeds, "seed": seed}
-        race_k0_table4(context, output, fields, device, json=json, quiet=quiet, plan=plan)
-        return
-    if not corpus or not valid:
-        missing = "--valid" if corpus else "--corpus"
-        raise UsageError(f"Missing option '{missing}'", hint="a race needs both texts")
-    whole = preset is Preset.PAIRED_VIEWS
-    foreign = o.given(context, *_NOT_OF_PAIRED_VIEWS) if whole else []
-    if foreign:
-        raise UsageError(f"{foreign[0]} is set by the preset {preset.value}")
+    if (taken := _TAKEN.get(preset)) is not None:
+        foreign = [name for name in context.params if name not in taken]
+        o.refuse(context, foreign, f"is not of --preset {preset.value}")
     chosen = {
         "steps": steps,
         "sweep_steps": sweep_steps,
@@ -171,6 +168,13 @@ def race(
         "warmups": (0.0, 0.01, 0.1) if sweep_warmup else None,
         "seed": seed,
     }
+    if preset is Preset.K0_TABLE4:
+        table4 = _changed(K0Table4Protocol(), chosen)
+        race_k0_table4(output, table4, device, json=json, quiet=quiet, plan=plan)
+        return
+    if not corpus or not valid:
+        missing = "--valid" if corpus else "--corpus"
+        raise UsageError(f"Missing option '{missing}'", hint="a race needs both texts")
     progress = TerminalProgress(quiet)
     refuse_twice([*corpus, *valid])
     with text_paths(corpus) as train_paths, text_paths(valid) as valid_paths:
@@ -186,7 +190,7 @@ def race(
         }
         planned: Callable[[], Forecast | PairedViewsForecast]
         raced: Callable[..., bool]
-        if whole:
+        if preset is Preset.PAIRED_VIEWS:
             fixed = _changed(PairedViewsProtocol(), chosen)
             pairs = PairedViewsRace(config=config, protocol=fixed, **text)
             planned, raced = (
@@ -213,18 +217,10 @@ def race(
             progress.note(planned().sentence())
         with progress.running():
             made = raced(output, progress)
-    known = (output / "race.json").read_text(encoding="utf-8")
-    result = RaceResult.model_validate_json(known)
     if progress.draws:
-        show_race(progress.console, result)
-    if json:
-        content = result.model_dump(mode="json", by_alias=True)
-        print_json({"output": str(output), "up_to_date": not made, "report": content})
-        return
-    if not made:
-        progress.note(f"{output} is up to date")
-    end_quietly_with_the_reader()
-    typer.echo(str(output))
+        known = (output / "race.json").read_text(encoding="utf-8")
+        show_race(progress.console, RaceResult.model_validate_json(known))
+    print_published(output, made, json, progress, "race.json")
 
 
 def _changed(protocol: Protocol, chosen: dict[str, Any]) -> Protocol:

@@ -15,6 +15,7 @@ from structinit_core.initializers.paired_views.solve import FLOOR, RIDGE, solve_
 DEPTH = 3
 WIDTH = 507
 """Depth and width of the source. A width at or above that of the rows keeps theirs."""
+_LEAST_VARIANCE = 1e-6
 
 Streams = Callable[[], Iterable[tuple[Tensor, Tensor, Tensor]]]
 """Blocks ``(base, first view, second view)`` of (n, d) each, the same ones at every call."""
@@ -44,8 +45,8 @@ def fit_mlp(
     """The layers, fitted one after another on the rows as the layers before leave them.
 
     Each is the solve of :func:`~structinit_core.initializers.paired_views.solve_views`, relu,
-    and per-feature standardisation with mean and deviation of base and both views together; a
-    feature that never varies is only centred. ``streams`` is called twice a layer, and earlier
+    and per-feature standardisation with mean and deviation of base and both views together,
+    variances below 10⁻⁶ taken as that. ``streams`` is called twice a layer, and earlier
     layers are run again, so that memory is one block and O(d²). No label is used. On the
     blocks' device; deterministic there. Source: seed 002, MLP scenario.
 
@@ -67,8 +68,7 @@ def fit_mlp(
         if count == 0:
             raise NumericalError("the second reading of the streams gave no rows")
         mean = total / count
-        deviation = (squares / count - mean.square()).clamp(min=0.0).sqrt()
-        scale = torch.where(deviation > 1e-6, deviation, 1.0)
+        scale = (squares / count - mean.square()).clamp(min=_LEAST_VARIANCE).sqrt()
         layers.append(MlpLayer(matrix, mean.float(), scale.float()))
     return tuple(layers)
 

@@ -3,7 +3,11 @@
 With Σ and C of :meth:`ViewMoments.covariances`, Δ = cov(h₁ − h₂) = 2(Σ − C) and
 M = Σ^-½ Δ Σ^-½ = Q diag(μ) Qᵀ, the operator G = λ(M + λI)⁻¹ = Q diag(λ/(μ + λ)) Qᵀ is the
 only minimiser of E‖G(z₁ − z₂)‖² + λ‖G − I‖²_F over whitened rows z = Σ^-½h. Since μ ≤ 4, at
-λ = 1 no gain is below 1/5: the map is a mild shrinkage near the identity.
+λ = 1 no gain is below 1/5: a mild shrinkage near the identity.
+
+The square map of the source, A = Σ^½ G Σ^-½, is G in the coordinates of columns, and the source
+multiplies rows with it from the right. For rows it would be Aᵀ = Σ^-½ G Σ^½, the same only where
+Σ and G commute. Kept as the source has it; its bottleneck has no such slip.
 Source: Axym-Labs, closed-form-initialization (2026), derivation of the closed-form MLP.
 """
 
@@ -29,8 +33,9 @@ FLOOR = 1e-4
 class LayerSolve:
     """The solved map of rows h ↦ h·matrix, and what it does in whitened coordinates.
 
-    matrix: (d, k). gains: λ/(μ + λ) of its k directions, largest first. disagreements: their μ.
-    mean: (d,), of both views, which the map does not take out. All float64.
+    matrix: (d, k), the source's; where it is square, its transpose is the map that minimises the
+    objective over rows. gains: λ/(μ + λ) of its k directions, largest first. disagreements: their
+    μ. mean: (d,), of both views, which the map does not take out. All float64.
     """
 
     matrix: Tensor

@@ -107,7 +107,7 @@ def _notes(bench: Bench, text: RaceText, records: Mapping[str, Sequence[RunRecor
         f"of {len(text.train.ids):,} training tokens; unigram, KN-2 and KN-3 are counted on "
         "nearly all of them, and scored on the same held-out tokens as the arms",
         "the source's flaws are kept: no label in the fit, its readouts thrown away, its last "
-        "block read by nothing, one rate for every arm",
+        "block read by nothing, one rate for all three networks and none tuned",
     ]
     apart = _same_steps(records, thousandth(steps[FINE_TUNE], steps[RANDOM]))
     return [*notes, apart] if apart else notes

@@ -22,12 +22,12 @@ SMALL = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def config() -> PairedViewsConfig:
     return PairedViewsConfig(**SMALL)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def windows() -> TextWindows:
     """Eight hundred windows of skewed random tokens, none of which holds another's target."""
     draw = np.random.default_rng(3)
@@ -35,7 +35,7 @@ def windows() -> TextWindows:
     return TextWindows(ids, np.arange(800) * 13, 12)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def encoder(config: PairedViewsConfig, windows: TextWindows) -> Encoder:
     device = torch.device("cpu")
     return fit_encoder(config, windows, seed=1, device=device, progress=Silent())

@@ -61,6 +61,25 @@ def test_no_other_operator_has_a_smaller_objective(views: Pair) -> None:
     assert least < min(objective(np.eye(7)), objective(np.zeros((7, 7))))
 
 
+def test_the_source_s_square_map_is_transposed_for_rows(views: Pair) -> None:
+    """What rows become in whitened coordinates minimises the objective by the transpose alone."""
+    own, _ = written_out(views)
+    root = np.real(scipy.linalg.sqrtm(own))
+    inverse = np.linalg.inv(root)
+    apart = (views[0] - views[1]).numpy()
+    square = solve_views([views]).matrix.numpy()
+
+    def objective(matrix: np.ndarray) -> float:
+        moved = np.square(apart @ matrix @ inverse).sum(1).mean()
+        return float(moved + np.square(root @ matrix @ inverse - np.eye(7)).sum())
+
+    draw = np.random.default_rng(0)
+    least = objective(square.T)
+    assert objective(square) > 1.01 * least
+    for _ in range(20):
+        assert objective(square.T + 1e-2 * draw.standard_normal((7, 7))) > least
+
+
 @pytest.mark.parametrize("cuts", [(1, 399), (13, 200, 387), (0, 400)])
 def test_streaming_is_one_shot(views: Pair, cuts: tuple[int, ...]) -> None:
     whole = solve_views([views])
