@@ -87,7 +87,8 @@ def _seconds(seconds: dict[str, float]) -> str:
 
 def _spectra(series: Iterable[Series]) -> str:
     """The subject's own curves, then those of the tensors in reading order."""
-    drawn = [(one, picture) for one in series if (picture := curve(one))]
+    curves = (one for one in series if not one.edges)
+    drawn = [(one, picture) for one in curves if (picture := curve(one))]
     whole = [figure(picture, _title(one.name)) for one, picture in drawn if one.tensor is None]
     tensors = sorted(
         ((one.tensor, picture) for one, picture in drawn if one.tensor is not None),

@@ -1,17 +1,17 @@
-"""``diagnose``: what a checkpoint holds, and what it scores before any training."""
+"""``diagnose``: what a checkpoint holds, how it differs, and what it scores before training."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from structinit_core.blueprint import Blueprint, make_blueprint, read_config
-from structinit_core.checkpoint import read_tensors, shard_files
+from structinit_core.checkpoint import open_tensors, shard_files
 from structinit_core.cooc import Counts, KneserNey, open_counts, reference_losses
 from structinit_core.corpus import (
     Border,
@@ -23,12 +23,28 @@ from structinit_core.corpus import (
     spread,
     tokenize,
 )
-from structinit_core.diagnose import Check, Report, Series, loss_checks, tensor_findings
-from structinit_core.errors import IncompatibleError, UsageError
+from structinit_core.diagnose import (
+    Check,
+    Grid,
+    Part,
+    Report,
+    Rule,
+    Series,
+    beside,
+    difference_checks,
+    judge,
+    layout_of,
+    loss_checks,
+    static_findings,
+    static_work,
+)
+from structinit_core.errors import IncompatibleError, InputError, LimitError, UsageError
 from structinit_core.linalg import resolve_device
 from structinit_core.model import forward_loss, load_model
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.verdict import pruning_note
+
+DEFAULT_MEMORY = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -37,26 +53,34 @@ class DiagnoseJob:
 
     With ``texts`` the loss is on them, with ``counts`` alone on the counts' held-out slice;
     references need ``counts``. ``max_tokens`` bounds the scored text by evenly spread windows.
+    ``against`` is a second checkpoint to compare with; ``rules`` are thresholds.
     """
 
     path: Path
+    against: Path | None = None
     counts: Path | None = None
     texts: Sequence[Path] = ()
     border: Border = Border.BLANK
     text_field: str | None = None
     max_tokens: int = 1 << 20
+    rules: Sequence[Rule] = ()
     device: str = "cpu"
+    memory_bytes: int = DEFAULT_MEMORY
 
 
 def diagnose_checkpoint(job: DiagnoseJob, progress: Progress | None = None) -> Report:
-    """The report on a checkpoint: static checks of every tensor, then its step-0 loss.
+    """The report on a checkpoint: static findings of every tensor, its step-0 loss, verdicts.
 
-    Cost: one pass over the tensors, plus a forward pass over the scored text.
+    A directory whose config is of a known family is looked at by role, anything else by name.
+    Cost: one pass over the tensors and their spectra, twice with ``against``, plus a forward
+    pass over the scored text. The working set of the static pass is refused, not bounded, by
+    ``memory_bytes``, so that memory never changes a number.
 
     Raises:
         InputError: not a checkpoint, or unreadable text.
         UsageError: a bare file was to be scored.
         IncompatibleError: counts of another tokenizer, or weights the model does not fit.
+        LimitError: more working memory than ``memory_bytes``.
     """
     progress = progress or Silent()
     scored = bool(job.texts) or job.counts is not None
@@ -64,24 +88,92 @@ def diagnose_checkpoint(job: DiagnoseJob, progress: Progress | None = None) -> R
         raise UsageError(
             "a loss needs a checkpoint directory with its config and tokenizer, not a file"
         )
-    files = shard_files(job.path)
-    progress.stage("reading tensors")
-    checks = [Check(name="file_bytes", value=sum(f.stat().st_size for f in files), unit="bytes")]
-    series: list[Series] = []
-    for finding in tensor_findings(read_tensors(job.path), progress):
-        if isinstance(finding, Series):
-            series.append(finding)
-        else:
-            checks.append(finding)
-    notes: list[str] = []
-    if scored and any(check.verdict == "fail" for check in checks):
-        notes.append("not scored: a tensor holds NaN or infinity")
+    report = _static(job, job.path, progress)
+    if job.against is not None:
+        other = _static(job, job.against, progress)
+        report = beside(_with(report, _differences(job.path, job.against, progress)), other)
+    if scored and report.failed:
+        notes = (*report.notes, "not scored: a tensor holds NaN or infinity")
+        report = report.model_copy(update={"notes": notes})
     elif scored:
-        losses, notes = _losses(job, progress)
-        checks = losses + checks
+        losses, remarks = _losses(job, progress)
+        report = _with(report, losses, remarks)
+    return judge(report, job.rules)
+
+
+def _static(job: DiagnoseJob, path: Path, progress: Progress) -> Report:
+    weights = _weights(path)
+    blueprint, notes = _blueprint(path)
+    size = sum(file.stat().st_size for file in shard_files(weights))
+    checks = [Check(name="file_bytes", value=size, unit="bytes")]
+    series: list[Series] = []
+    grids: list[Grid] = []
+    parts: list[Part] = []
+    unigram = open_counts(job.counts).unigram if job.counts else None
+    with open_tensors(weights) as stored:
+        device, _ = resolve_device(job.device, static_work(stored))
+        for finding in static_findings(
+            stored,
+            blueprint,
+            device=device,
+            memory_bytes=job.memory_bytes,
+            unigram=unigram,
+            progress=progress,
+        ):
+            match finding:
+                case Check():
+                    checks.append(finding)
+                case Series():
+                    series.append(finding)
+                case Grid():
+                    grids.append(finding)
+                case Part():
+                    parts.append(finding)
     return Report(
-        subject=job.path.name, checks=tuple(checks), notes=tuple(notes), series=tuple(series)
+        subject=path.name,
+        checks=tuple(checks),
+        notes=tuple(notes),
+        parts=tuple(parts),
+        series=tuple(series),
+        grids=tuple(grids),
     )
+
+
+def _differences(one: Path, other: Path, progress: Progress) -> list[Check]:
+    progress.stage("comparing tensors")
+    with open_tensors(_weights(one)) as here, open_tensors(_weights(other)) as there:
+        layouts = [
+            layout_of(stored, _blueprint(path)[0]) for stored, path in ((here, one), (there, other))
+        ]
+        return list(difference_checks(here, there, *layouts))
+
+
+def _with(report: Report, checks: Iterable[Check], notes: Iterable[str] = ()) -> Report:
+    """``report`` with more checks before its own, and more remarks."""
+    return report.model_copy(
+        update={"checks": (*checks, *report.checks), "notes": (*notes, *report.notes)}
+    )
+
+
+def _weights(path: Path) -> Path:
+    """What to open: ``path``, or the one safetensors file of a directory that is no model."""
+    if not path.exists():
+        raise InputError("is not there", where=str(path))
+    if path.is_dir() and not any(path.glob("model.safetensors*")):
+        files = sorted(path.glob("*.safetensors"))
+        if len(files) == 1:
+            return files[0]
+    return path
+
+
+def _blueprint(path: Path) -> tuple[Blueprint | None, list[str]]:
+    """The blueprint of a directory whose config is understood, else a remark saying why not."""
+    if not (path / "config.json").is_file():
+        return None, ["looked at by name: there is no config"]
+    try:
+        return make_blueprint(read_config(path / "config.json")), []
+    except (InputError, IncompatibleError, LimitError) as error:
+        return None, [f"looked at by name: {error}"]
 
 
 def _losses(job: DiagnoseJob, progress: Progress) -> tuple[list[Check], list[str]]:
