@@ -15,6 +15,10 @@ from structinit_core.printable import shown
 if TYPE_CHECKING:
     from structinit_core.diagnose import Check, Report
 
+_STEP_0 = (
+    *("activation_mean", "activation_variance", "attention_entropy"),
+    *("gradient_norm", "loss.bucket"),
+)
 _STATIC: dict[str, tuple[str, ...]] = {
     "values": ("shape", "dtype", "rms", "zeros"),
     "spectra": (
@@ -25,12 +29,14 @@ _STATIC: dict[str, tuple[str, ...]] = {
         *("anisotropy", "norm_by_frequency"),
         *("qk_alignment", "heads.qk_diversity", "heads.ov_diversity"),
     ),
+    "at step 0": _STEP_0,
 }
 _COMPARED: dict[str, tuple[str, ...]] = {
-    "tensors": ("shape", "difference", "cosine", "rms", "spectral_norm", "stable_rank")
+    "tensors": ("shape", "difference", "cosine", "rms", "spectral_norm", "stable_rank"),
+    "at step 0": _STEP_0,
 }
 """Columns of each table."""
-_BESIDE = ("rms", "spectral_norm", "stable_rank")
+_BESIDE = ("rms", "spectral_norm", "stable_rank", *_STEP_0)
 """Columns that a comparison shows of both checkpoints."""
 _HEADS = {"orthogonality_error": "orth. error", "alpha_flag": "tail", "num_spikes": "spikes"}
 _MOST_FINDINGS = 20

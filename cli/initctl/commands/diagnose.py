@@ -51,6 +51,10 @@ def diagnose(
         Path | None,
         typer.Option(metavar="FILE", help="TOML file of such rules: fail = [...], warn = [...]."),
     ] = None,
+    static: Annotated[
+        bool, typer.Option("--static", help="Look at tensors only; do not run the model.")
+    ] = False,
+    seed: o.Seed = 0,
     device: o.Device = "auto",
     memory: o.Memory = "4G",  # type: ignore[assignment]
     jobs: o.Jobs = None,
@@ -58,7 +62,10 @@ def diagnose(
     json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> None:
-    """Look into a checkpoint: values, spectra, heads, and its loss before training.
+    """Look into a checkpoint: values, spectra, heads, and what the model does before training.
+
+    A directory with a config of a known family is also run: activations, attention, gradients
+    and logits of one batch of TEXT, or of drawn tokens where there is no text.
 
     Ends with exit code 7 where a tensor holds NaN or infinity, or a rule of --fail-on holds.
 
@@ -81,6 +88,8 @@ def diagnose(
             text_field=text_field,
             max_tokens=max_tokens,
             rules=rules,
+            dynamic=not static,
+            seed=seed,
             device=device,
             memory_bytes=memory,
         )
