@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from structinit_core.recipes.cluster import count_on_cluster
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
-    from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+    from structinit_core.recipes.diagnose_job import DiagnoseJob
+    from structinit_core.recipes.diagnosing import diagnose_checkpoint
     from structinit_core.recipes.exporting import (
         ExportFormat,
         ExportJob,
@@ -37,7 +38,7 @@ _HOMES = {
     "Border": "corpus",
     "ClosedFormJob": "recipes.compiling",
     "CountSource": "recipes.counting",
-    "DiagnoseJob": "recipes.diagnosing",
+    "DiagnoseJob": "recipes.diagnose_job",
     "ExportFormat": "recipes.exporting",
     "ExportJob": "recipes.exporting",
     "KneserNey": "cooc",

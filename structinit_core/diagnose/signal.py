@@ -147,4 +147,4 @@ def _parts(spec: TensorSpec, gradient: torch.Tensor, name: str) -> Iterator[tupl
 
 def _check(name: str, value: float, tensor: str | None = None, **more: str) -> Check:
     shown = value if math.isfinite(value) else None
-    return Check(name=name, value=shown, tensor=tensor, **more)  # type: ignore[arg-type]
+    return Check(name=name, value=shown, tensor=tensor, **more)

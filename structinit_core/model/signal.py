@@ -137,7 +137,7 @@ def measure_signal(
                 watch.logits.add(logits.detach())
                 loss += float(part.detach())
                 if gradients:
-                    (part / predictions).backward()  # type: ignore[no-untyped-call]
+                    (part / predictions).backward()
             if gradients:
                 hidden.backward(states.grad)
             progress.advance(len(batch))
@@ -162,7 +162,7 @@ def _blocks(
     """Logits and next tokens, a few positions at a time."""
     flat, wanted = states[:, :-1].flatten(0, 1), ids[:, 1:].flatten()
     size = max(1, _LOGIT_ELEMENTS // vocabulary)
-    for block, target in zip(flat.split(size), wanted.split(size), strict=True):
+    for block, target in zip(torch.split(flat, size), torch.split(wanted, size), strict=True):
         yield head(block).float(), target
 
 

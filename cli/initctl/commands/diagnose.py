@@ -73,7 +73,8 @@ def diagnose(
     """
     from structinit_core.corpus import Border
     from structinit_core.diagnose import parse_rule, read_rules
-    from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+    from structinit_core.recipes.diagnose_job import DiagnoseJob
+    from structinit_core.recipes.diagnosing import diagnose_checkpoint
 
     rules = [parse_rule(text) for text in fail_on or []]
     rules += read_rules(thresholds) if thresholds else []
