@@ -52,13 +52,23 @@ def difference_checks(
 
 
 def beside(report: Report, other: Report) -> Report:
-    """``report`` with the values of ``other`` under ``against``, where it has the same check."""
+    """``report`` with the values of ``other`` under ``against``, where it has the same check.
+
+    Its series and grids come along for pictures of both.
+    """
     values = {(check.name, check.tensor): check.value for check in other.checks}
     checks = tuple(
         check.model_copy(update={"against": values.get((check.name, check.tensor))})
         for check in report.checks
     )
-    return report.model_copy(update={"checks": checks, "against": other.subject})
+    return report.model_copy(
+        update={
+            "checks": checks,
+            "against": other.subject,
+            "series_against": other.series,
+            "grids_against": other.grids,
+        }
+    )
 
 
 def _names(layout: Layout) -> dict[str, str]:

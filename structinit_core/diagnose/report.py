@@ -84,8 +84,9 @@ class Report(BaseModel):
     """``report.json``: what was looked at, the checks, remarks in plain words, and pictures.
 
     ``parts`` are the tensors that checks and series name; ``against`` is the checkpoint that
-    ``subject`` was compared with. ``series`` and ``grids`` only serve pictures; no verdict
-    rests on them. Fields are only ever added to this schema.
+    ``subject`` was compared with, and ``series_against`` and ``grids_against`` are its own.
+    Series and grids only serve pictures; no verdict rests on them. Fields are only ever added
+    to this schema.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -97,6 +98,8 @@ class Report(BaseModel):
     parts: tuple[Part, ...] = ()
     series: tuple[Series, ...] = ()
     grids: tuple[Grid, ...] = ()
+    series_against: tuple[Series, ...] = ()
+    grids_against: tuple[Grid, ...] = ()
 
     def value(self, name: str, tensor: str | None = None) -> float | int | str | None:
         """The value of the first check of this name (and tensor).
