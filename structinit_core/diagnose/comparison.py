@@ -35,7 +35,7 @@ def difference_checks(
             misshapen += 1
             continue
         a, b = one.read(name), other.read(there[key])
-        if torch.equal(a, b):
+        if a.dtype == b.dtype and torch.equal(a, b):
             equal += 1
         else:
             changed += 1

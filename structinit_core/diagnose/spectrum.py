@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,11 +123,9 @@ def _eigenvalues(products: Tensor) -> NDArray[np.float64]:
     return found
 
 
-def _pieces(lines: Tensor) -> Iterator[Tensor]:
+def _pieces(lines: Tensor) -> Sequence[Tensor]:
     """Runs of whole lines, of :data:`_PIECE` numbers or one line."""
-    step = max(1, _PIECE // max(1, lines.shape[1]))
-    for start in range(0, len(lines), step):
-        yield lines[start : start + step]
+    return lines.split(max(1, _PIECE // max(1, lines.shape[1])))
 
 
 class _Dense:
