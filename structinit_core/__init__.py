@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from structinit_core.recipes.cluster import count_on_cluster
     from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
     from structinit_core.recipes.counting import CountSource, count_corpus
-    from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+    from structinit_core.recipes.diagnose_job import DiagnoseJob
+    from structinit_core.recipes.diagnosing import diagnose_checkpoint
     from structinit_core.recipes.dpi import DpiJob, dpi_init
     from structinit_core.recipes.dpi_plan import plan_dpi
     from structinit_core.recipes.exporting import (
@@ -50,7 +51,7 @@ _HOMES = {
     "Border": "corpus",
     "ClosedFormJob": "recipes.compiling",
     "CountSource": "recipes.counting",
-    "DiagnoseJob": "recipes.diagnosing",
+    "DiagnoseJob": "recipes.diagnose_job",
     "DpiJob": "recipes.dpi",
     "ExportFormat": "recipes.exporting",
     "ExportJob": "recipes.exporting",

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from structinit_core.printable import printable, shown
+from structinit_core.printable import printable
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from structinit_core.diagnose import Report
-
-_STATIC = ("shape", "dtype", "rms", "norm", "spectral_norm", "stable_rank", "nan", "inf")
 
 
 class TerminalProgress:
@@ -76,6 +74,8 @@ class TerminalProgress:
     def report(self, report: Report, seconds: dict[str, float] | None = None) -> None:
         """Show a report as tables, on a terminal only."""
         if self.draws:
+            from initctl.report_table import show_report
+
             show_report(self.console, report, seconds)
 
 
@@ -118,38 +118,3 @@ def stdout_console() -> Console:
     """Tables on stdout: as wide as the terminal, or wide enough for any name in a pipe."""
     end_quietly_with_the_reader()
     return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
-
-
-def show_report(console: Console, report: Report, seconds: dict[str, float] | None = None) -> None:
-    """A report as two tables: values of the whole subject, then one row a tensor."""
-    from rich.table import Table
-
-    whole = Table(title=safe(report.subject), title_justify="left")
-    whole.add_column("check")
-    whole.add_column("value", justify="right")
-    whole.add_column("unit")
-    whole.add_column("verdict")
-    for check in report.checks:
-        if check.tensor is None:
-            unit, mark = safe(check.unit), "" if check.verdict == "info" else check.verdict
-            whole.add_row(safe(check.name), _number(check.value), unit, mark)
-    for name, spent in (seconds or {}).items():
-        whole.add_row(f"seconds.{safe(name)}", f"{spent:.1f}", "s", "")
-    console.print(whole)
-    rows: dict[str, dict[str, Any]] = {}
-    for check in report.checks:
-        if check.tensor is not None:
-            rows.setdefault(check.tensor, {})[check.name] = check.value
-    if rows:
-        found = list(dict.fromkeys(name for values in rows.values() for name in values))
-        columns = _STATIC if set(_STATIC) & set(found) else found
-        table = Table("tensor", *map(safe, columns))
-        for tensor, values in rows.items():
-            table.add_row(safe(tensor), *(_number(values.get(name)) for name in columns))
-        console.print(table)
-    for note in report.notes:
-        console.print(f"- {safe(note)}", soft_wrap=True)
-
-
-def _number(value: Any) -> str:
-    return "-" if value is None else safe(shown(value))

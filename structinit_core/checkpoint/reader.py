@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from structinit_core.errors import IncompatibleError, InputError
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 _MAX_INDEX_BYTES = 1 << 28
+_REOPEN_BYTES = 1 << 30
 
 
 def read_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -41,17 +42,25 @@ def open_tensors(path: Path) -> Iterator[StoredTensors]:
         IncompatibleError: an index that names files outside its directory, or tensors its
             shards do not hold.
     """
-    with ExitStack() as stack:
-        handles = {file: stack.enter_context(_open(file)) for file in shard_files(path)}
-        yield StoredTensors(handles, _homes(path, handles))
+    stored = StoredTensors(path)
+    try:
+        yield stored
+    finally:
+        stored.close()
 
 
 class StoredTensors:
-    """The tensors of an open checkpoint: shapes and dtypes from the headers, values on demand."""
+    """The tensors of an open checkpoint: shapes and dtypes from the headers, values on demand.
 
-    def __init__(self, handles: dict[Path, Any], where: dict[str, Path]) -> None:
-        self._handles, self._where = handles, where
-        self.names = sorted(where)
+    Files are mapped into memory, and what was read of them counts there while they are open; so
+    they are opened anew for every GiB that is read, and then only tensors in use count.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._handles: dict[Path, Any] = {file: _open(file) for file in shard_files(path)}
+        self._where = _homes(path, self._handles)
+        self._read = 0
+        self.names = sorted(self._where)
 
     def header(self, name: str) -> tuple[str, tuple[int, ...]]:
         """Dtype as safetensors writes it (``BF16``) and shape; no value is read."""
@@ -65,11 +74,19 @@ class StoredTensors:
             InputError: it cannot be read.
         """
         file = self._where[name]
+        if self._read >= _REOPEN_BYTES:
+            self._handles = {file: _open(file) for file in self._handles}
+            self._read = 0
         try:
             tensor: Tensor = self._handles[file].get_tensor(name)
         except Exception as error:  # torch and safetensors fault in many ways
             raise InputError(f"{name} cannot be read ({error})", where=str(file)) from error
+        self._read += tensor.nbytes
         return tensor
+
+    def close(self) -> None:
+        """Close the files; tensors that were read stay valid."""
+        self._handles.clear()
 
 
 def shard_files(path: Path) -> list[Path]:

@@ -1,16 +1,36 @@
-"""Diagnostics: one report schema, static tensor checks, step-0 loss with references."""
+"""Diagnostics: one report schema, static findings of tensors, step-0 loss with references."""
 
-from structinit_core.diagnose.losses import loss_checks
+from structinit_core.diagnose.comparison import beside, difference_checks
+from structinit_core.diagnose.layout import layout_of
+from structinit_core.diagnose.losses import bucket_checks, induction_checks, loss_checks
+from structinit_core.diagnose.metrics import METRICS
 from structinit_core.diagnose.page import report_page
-from structinit_core.diagnose.report import Check, Report, Series
-from structinit_core.diagnose.tensors import spectral_norm, tensor_findings
+from structinit_core.diagnose.report import Check, Grid, Part, Report, Series
+from structinit_core.diagnose.signal import gradient_findings, signal_findings, signal_notes
+from structinit_core.diagnose.static import static_findings, static_work
+from structinit_core.diagnose.thresholds import Rule, judge, parse_rule, read_rules
 
 __all__ = [
+    "METRICS",
     "Check",
+    "Grid",
+    "Part",
     "Report",
+    "Rule",
     "Series",
+    "beside",
+    "bucket_checks",
+    "difference_checks",
+    "gradient_findings",
+    "induction_checks",
+    "judge",
+    "layout_of",
     "loss_checks",
+    "parse_rule",
+    "read_rules",
     "report_page",
-    "spectral_norm",
-    "tensor_findings",
+    "signal_findings",
+    "signal_notes",
+    "static_findings",
+    "static_work",
 ]

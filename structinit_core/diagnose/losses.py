@@ -1,11 +1,13 @@
-"""Step-0 loss beside what counting alone scores on the same tokens."""
+"""Step-0 losses: beside what counting alone scores, by frequency, and on repetitions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from structinit_core.cooc import ReferenceLosses
 from structinit_core.diagnose.report import Check
+from structinit_core.model import Bucket, Induction
 
 
 def loss_checks(forward: float, vocabulary: int, references: ReferenceLosses | None) -> list[Check]:
@@ -33,3 +35,35 @@ def loss_checks(forward: float, vocabulary: int, references: ReferenceLosses | N
             Check(name="gap.kn2", value=forward - references.kn2, unit="nats"),
         ]
     return checks
+
+
+def bucket_checks(buckets: Iterable[Bucket]) -> list[Check]:
+    """The loss and the number of scored tokens of each bucket of frequency."""
+    checks = []
+    for bucket in buckets:
+        name = f"tokens seen {seen(bucket.low, bucket.high)}"
+        checks += [
+            Check(name="loss.bucket", value=bucket.loss, unit="nats", tensor=name),
+            Check(name="scored", value=bucket.tokens, unit="tokens", tensor=name),
+        ]
+    return checks
+
+
+def seen(low: int, high: int | None) -> str:
+    """The bounds of a bucket of frequency in words; ``high`` is not in it."""
+    if high is None:
+        return f"{low:,} times or more"
+    return f"{low:,} to {high - 1:,} times" if high > low + 1 else f"{low:,} times"
+
+
+def induction_checks(measured: Induction) -> list[Check]:
+    """Losses on tokens that no text foretells and on their repetition, and what that gains.
+
+    No verdict: a gain of about 0 is what every start has that was not made to copy.
+    """
+    gain = measured.first - measured.second
+    return [
+        Check(name="induction.first", value=measured.first, unit="nats"),
+        Check(name="induction.second", value=measured.second, unit="nats"),
+        Check(name="induction.score", value=gain, unit="nats"),
+    ]

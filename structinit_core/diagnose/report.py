@@ -1,4 +1,4 @@
-"""The one schema of every diagnostic: named, judged values, and the curves behind them."""
+"""The one schema of every diagnostic: named, judged values, and the pictures behind them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ Verdict = Literal["ok", "warn", "fail", "info"]
 class Check(BaseModel):
     """One measured value. ``verdict`` is ``info`` where no threshold applies.
 
-    ``tensor`` names the tensor it is about; ``None``: the whole subject. Values that do not
-    exist (a loss without text) are ``None``, never NaN.
+    ``tensor`` names the tensor it is about, as in :class:`Part`; ``None``: the whole subject.
+    Values that do not exist (a loss without text) are ``None``, never NaN. ``against`` is the
+    same value of the checkpoint compared with.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -23,19 +24,22 @@ class Check(BaseModel):
     threshold: float | None = None
     verdict: Verdict = "info"
     tensor: str | None = None
+    against: float | int | str | None = None
 
 
 class Series(BaseModel):
     """One curve of finite values, such as the singular values of a matrix, largest first.
 
     ``at`` are their places counted from 1, where not every place has a value; empty: 1, 2, 3.
-    ``tensor`` as in :class:`Check`.
+    ``edges``: the values are of bins between these, one more than values. ``tensor`` as in
+    :class:`Check`.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
     name: str
     values: tuple[float, ...]
     at: tuple[int, ...] = ()
+    edges: tuple[float, ...] = ()
     unit: str = ""
     tensor: str | None = None
 
@@ -43,6 +47,8 @@ class Series(BaseModel):
     def _one_place_a_value(self) -> Self:
         if self.at and len(self.at) != len(self.values):
             raise ValueError(f"{len(self.values)} values at {len(self.at)} places")
+        if self.edges and len(self.edges) != len(self.values) + 1:
+            raise ValueError(f"{len(self.values)} bins between {len(self.edges)} edges")
         return self
 
     def places(self) -> tuple[int, ...]:
@@ -50,18 +56,50 @@ class Series(BaseModel):
         return self.at or tuple(range(1, len(self.values) + 1))
 
 
-class Report(BaseModel):
-    """``report.json``: what was looked at, the checks, remarks in plain words, and curves.
+class Grid(BaseModel):
+    """A table of finite values for a picture, row by row, such as how alike heads are.
 
-    ``series`` only serves pictures; no verdict rests on it.
+    ``layer`` counts from 0; ``None``: the whole subject.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    name: str
+    rows: tuple[tuple[float, ...], ...]
+    layer: int | None = None
+
+
+class Part(BaseModel):
+    """A tensor, or a logical matrix of a fused one (``c_attn.weight[attn_k]``), and its place.
+
+    ``role`` as the blueprint calls it, ``layer`` from 0; ``None`` where no config says it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    role: str | None = None
+    layer: int | None = None
+
+
+class Report(BaseModel):
+    """``report.json``: what was looked at, the checks, remarks in plain words, and pictures.
+
+    ``parts`` are the tensors that checks and series name; ``against`` is the checkpoint that
+    ``subject`` was compared with, and ``series_against`` and ``grids_against`` are its own.
+    Series and grids only serve pictures; no verdict rests on them. Fields are only ever added
+    to this schema.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
     schema_id: Literal["structinit/report/1"] = Field("structinit/report/1", alias="schema")
     subject: str
+    against: str | None = None
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
     series: tuple[Series, ...] = ()
+    grids: tuple[Grid, ...] = ()
+    series_against: tuple[Series, ...] = ()
+    grids_against: tuple[Grid, ...] = ()
 
     def value(self, name: str, tensor: str | None = None) -> float | int | str | None:
         """The value of the first check of this name (and tensor).

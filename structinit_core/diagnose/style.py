@@ -41,9 +41,11 @@ svg text { fill: var(--ink); font-size: 14px; }
 .bar rect { fill: var(--bar); } .marked rect { fill: var(--mark); }
 .marked text { font-weight: 600; }
 .hollow rect { fill: none; stroke: var(--bar); stroke-dasharray: 4 3; }
+.curve svg { max-width: 22rem; }
 .curve svg text { fill: var(--soft); font-size: 11px; }
-line { stroke: var(--line); } circle { fill: var(--mark); }
-polyline { fill: none; stroke: var(--mark); stroke-width: 2; stroke-linejoin: round; }
+line { stroke: var(--line); } circle { fill: var(--hue); }
+polyline { fill: none; stroke: var(--hue); stroke-width: 2; stroke-linejoin: round; }
+.cell { fill: var(--hue); } .frame { fill: none; stroke: var(--line); }
 .scroll { overflow-x: auto; width: fit-content; max-width: 100%;
   border: 1px solid var(--line); border-radius: 4px; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
@@ -56,10 +58,10 @@ th:first-child { text-align: left; } tbody th { font-weight: 400; }
 .lines text { fill: var(--soft); font-size: 12px; }
 .lines .end { fill: var(--hue); font-weight: 600; font-size: 13px; }
 .lines polyline, .key line { stroke: var(--hue); stroke-width: 2; }
-.lines polyline { vector-effect: non-scaling-stroke; } .lines circle { fill: var(--hue); }
+.lines polyline { vector-effect: non-scaling-stroke; }
 .band { fill: var(--hue); fill-opacity: .18; }
 .level { stroke: var(--soft); stroke-dasharray: 3 4; }
-.legend { list-style: none; margin: .25rem 0 0; padding: 0; font-size: .875rem;
+.legend { list-style: none; margin: .25rem 0 .75rem; padding: 0; font-size: .875rem;
   display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; }
 .legend li { display: flex; align-items: center; gap: .5rem; min-width: 0; }
 .key { width: 2.25rem; height: 10px; flex: none; }

@@ -16,8 +16,6 @@ from structinit_core.checkpoint import DTYPES, StoredTensors, open_tensors
 from structinit_core.errors import IncompatibleError, NumericalError, UsageError
 
 _STORED = {"F64": None, "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_REOPEN_BYTES = 1 << 30
-"""A checkpoint is mapped into memory, and what was read counts there until its files close."""
 _BASE = re.compile(r"^(transformer|gpt_neox|model)\.")
 _BUFFER = re.compile(r"\.(attn|attention)\.(masked_)?bias$|\.rotary_emb\.inv_freq$")
 """Masks and rotary tables that old checkpoints store; they follow from the config."""
@@ -66,17 +64,12 @@ class Source:
             InputError: a tensor cannot be read.
             NumericalError: a finite value that ``dtype`` cannot hold.
         """
-        left = list(reversed(self.specs))
-        while left:
-            seen = 0
-            with open_tensors(self.path) as stored:
-                while left and seen < _REOPEN_BYTES:
-                    spec = left.pop()
-                    tensor = stored.read(self.stored[spec.name])
-                    if torch.finfo(tensor.dtype).max > torch.finfo(DTYPES[dtype]).max:
-                        _refuse_overflow(spec.name, tensor, DTYPES[dtype])
-                    seen += tensor.nbytes
-                    yield spec, tensor
+        with open_tensors(self.path) as stored:
+            for spec in self.specs:
+                tensor = stored.read(self.stored[spec.name])
+                if torch.finfo(tensor.dtype).max > torch.finfo(DTYPES[dtype]).max:
+                    _refuse_overflow(spec.name, tensor, DTYPES[dtype])
+                yield spec, tensor
 
 
 def read_source(path: Path, config: Path | None = None) -> Source:

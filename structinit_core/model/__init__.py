@@ -1,4 +1,4 @@
-"""The real transformers model: strict loading, its own start, its wiring, step-0 loss.
+"""The real transformers model: strict loading, its own start, its wiring, what it does at step 0.
 
 Each name loads its module on first use: transformers takes seconds to import, and the wiring
 seldom needs it.
@@ -13,40 +13,72 @@ if TYPE_CHECKING:
     from structinit_core.model.blocks import Blocks
     from structinit_core.model.default import default_tensors
     from structinit_core.model.effective import effective_config
+    from structinit_core.model.frequency import Bucket, bucket_losses
     from structinit_core.model.gradient import gradient_norm
-    from structinit_core.model.induction import induction_score
+    from structinit_core.model.gradients import gradient_norms, tensor_gradients
+    from structinit_core.model.induction import (
+        Induction,
+        induction_losses,
+        induction_score,
+        repeated_sequences,
+    )
     from structinit_core.model.load import check_config, load_model
-    from structinit_core.model.loss import forward_loss, token_losses
+    from structinit_core.model.loss import forward_loss, mean_loss, token_losses
     from structinit_core.model.rotary import rotary_frequencies
+    from structinit_core.model.signal import Boundary, Signal, measure_signal, signal_rows
     from structinit_core.model.wiring import Wiring, read_wiring
 
 _HOMES = {
     "Blocks": "blocks",
+    "Boundary": "signal",
+    "Bucket": "frequency",
+    "Induction": "induction",
+    "Signal": "signal",
     "Wiring": "wiring",
+    "bucket_losses": "frequency",
     "check_config": "load",
     "default_tensors": "default",
     "effective_config": "effective",
     "forward_loss": "loss",
     "gradient_norm": "gradient",
+    "gradient_norms": "gradients",
+    "induction_losses": "induction",
     "induction_score": "induction",
     "load_model": "load",
+    "mean_loss": "loss",
+    "measure_signal": "signal",
     "read_wiring": "wiring",
+    "repeated_sequences": "induction",
     "rotary_frequencies": "rotary",
+    "signal_rows": "signal",
+    "tensor_gradients": "gradients",
     "token_losses": "loss",
 }
 
 __all__ = [
     "Blocks",
+    "Boundary",
+    "Bucket",
+    "Induction",
+    "Signal",
     "Wiring",
+    "bucket_losses",
     "check_config",
     "default_tensors",
     "effective_config",
     "forward_loss",
     "gradient_norm",
+    "gradient_norms",
+    "induction_losses",
     "induction_score",
     "load_model",
+    "mean_loss",
+    "measure_signal",
     "read_wiring",
+    "repeated_sequences",
     "rotary_frequencies",
+    "signal_rows",
+    "tensor_gradients",
     "token_losses",
 ]
 

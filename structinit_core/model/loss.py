@@ -29,7 +29,15 @@ def forward_loss(
     Raises:
         NumericalError: the loss is not finite; and as there.
     """
-    losses = token_losses(model, vocabulary, stream, windows, progress)
+    return mean_loss(token_losses(model, vocabulary, stream, windows, progress))
+
+
+def mean_loss(losses: NDArray[np.float32]) -> float:
+    """The mean of token losses, summed in float64.
+
+    Raises:
+        NumericalError: it is not finite.
+    """
     mean = float(losses.mean(dtype=np.float64))
     if not math.isfinite(mean):
         raise NumericalError("the model's loss is not finite")
@@ -55,10 +63,7 @@ def token_losses(
     """
     if len(windows) == 0:
         raise InputError("the text holds no document of two tokens to score")
-    if int(stream.ids.max()) >= vocabulary:
-        raise IncompatibleError(
-            f"the text holds token {int(stream.ids.max())}, the model has {vocabulary} rows"
-        )
+    check_tokens(stream.ids, vocabulary)
     device = next(model.parameters()).device
     longest = int((windows[:, 1] - windows[:, 0]).max())
     batch = max(1, _LOGIT_ELEMENTS // (longest * vocabulary))
@@ -68,6 +73,18 @@ def token_losses(
         losses += _batch_losses(model, ids.to(device), targets.to(device), vocabulary)
         progress.advance(len(ids))
     return np.concatenate(losses)
+
+
+def check_tokens(ids: NDArray[Any], vocabulary: int) -> None:
+    """Refuse tokens that a model of ``vocabulary`` rows has none for.
+
+    Raises:
+        IncompatibleError: naming the largest.
+    """
+    if int(ids.max()) >= vocabulary:
+        raise IncompatibleError(
+            f"the text holds token {int(ids.max())}, the model has {vocabulary} rows"
+        )
 
 
 def _batch_losses(

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from structinit_core.model import Bucket, Induction
+
 Purpose = Literal["sweep", "evidence"]
 
 
@@ -16,24 +18,6 @@ class Point(BaseModel):
     step: int
     loss: float
     training: float | None = None
-
-
-class Bucket(BaseModel):
-    """Held-out loss of tokens seen ``low`` … ``high`` − 1 times in the training text."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-    low: int
-    high: int | None
-    tokens: int
-    loss: float
-
-
-class Induction(BaseModel):
-    """Loss on random sequences that repeat once: of the first half, and of its repetition."""
-
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-    first: float
-    second: float
 
 
 class Probe(BaseModel):

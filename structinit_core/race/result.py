@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from structinit_core.race.record import Bucket, Induction
+from structinit_core.model import Bucket, Induction
 
 Status = Literal["finished", "diverged", "unfinished"]
 MILESTONES = (0.01, 0.03, 0.1, 0.3, 1.0)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from structinit_core.race.record import Bucket, Induction, Probe, RunRecord
+from structinit_core.model import Bucket, Induction
+from structinit_core.race.record import Probe, RunRecord
 from structinit_core.race.result import BucketChange, Curve, Estimate
 
 _CONFIDENCE = 0.95

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from structinit_core.diagnose.bars import Bar, bar_chart
+from structinit_core.diagnose.losses import seen
 from structinit_core.diagnose.markup import Row, escaped, figure, number, section, table
 from structinit_core.race.result import ArmResult, Estimate, Milestone, RaceResult
 from structinit_core.race.wording import (
@@ -111,17 +112,11 @@ def bucket_table(arms: Sequence[ArmResult]) -> str:
         return f"{change.start.loss:.3f} → {change.end.loss:.3f}" if change else "–"
 
     rows = [
-        (_seen(*place), [number(count), *(cell(changes, place) for changes in found.values())])
+        (seen(*place), [number(count), *(cell(changes, place) for changes in found.values())])
         for place, count in sorted(tokens.items(), key=lambda item: item[0][0])
     ]
     head = ("seen in training", "held-out tokens", *found)
     return table("Loss by how often a token was seen, start → end", head, rows)
-
-
-def _seen(low: int, high: int | None) -> str:
-    if high is None:
-        return f"{low:,} times or more"
-    return f"{low:,} to {high - 1:,} times" if high > low + 1 else f"{low:,} times"
 
 
 def induction_table(arms: Sequence[ArmResult]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from structinit_core.blueprint import Blueprint, Kind
+from structinit_core.model import gradient_norms
 from structinit_core.progress import Progress
-from structinit_core.race.measure import gradient_norms
 from structinit_core.race.protocol import RaceProtocol
 from structinit_core.race.record import Point
 from structinit_core.race.text import BatchOrder

@@ -113,7 +113,49 @@ def test_diagnose_on_other_text(initctl, checkpoint: Path, counts_path: Path) ->
     assert 15_000 < full["scored"] <= 20_000
 
 
-def test_diagnose_prints_a_table(initctl, checkpoint: Path) -> None:
+def test_diagnose_prints_short_tables(initctl, checkpoint: Path) -> None:
     table = initctl("diagnose", checkpoint).stdout.decode()
-    assert "transformer.h.0.attn.c_attn.weight" in table
+    assert "transformer.h.*.attn.c_attn.weight" in table
     assert "stable_rank" in table
+    assert len(table.splitlines()) < 100
+
+
+def test_a_group_of_tensors_is_its_range_and_the_worst_comes_first(initctl, tmp_path: Path):
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {f"h.{i}.w": (i + 1) * torch.eye(4) for i in range(500)}
+    tensors["z.0.[red]spoilt"] = torch.tensor([1.0, torch.nan])
+    save_file(tensors, tmp_path / "many.safetensors")
+    run = initctl("diagnose", tmp_path / "many.safetensors")
+    table = run.stdout.decode()
+    assert run.returncode == 7
+    assert len(table.splitlines()) < 60
+    (row,) = (
+        line for line in table.splitlines() if "h.*.w" in line and "…" in line and "4x4" not in line
+    )
+    assert {"500", "1…500"} <= set(row.replace("│", " ").split())
+    assert table.index("[red]spoilt") < table.index("h.*.w")
+
+
+def test_thresholds_end_with_seven(initctl, checkpoint: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "limits.toml"
+    rules.write_text('fail = ["norm.max>1e6"]\nwarn = ["stable_rank.min<1e6"]\n')
+    passed = initctl("diagnose", checkpoint, "--thresholds", rules, "--json")
+    assert passed.returncode == 0
+    verdicts = [check["verdict"] for check in json.loads(passed.stdout)["checks"][:2]]
+    assert verdicts == ["ok", "warn"]
+    crossed = initctl("diagnose", checkpoint, "--thresholds", rules, "--fail-on", "norm.max>1e-6")
+    assert crossed.returncode == 7
+    assert b"fail" in crossed.stdout
+    wrong = initctl("diagnose", checkpoint, "--fail-on", "nrom>3")
+    assert (wrong.returncode, wrong.stderr.count(b"\n")) == (2, 1)
+    assert b"norm" in wrong.stderr
+
+
+def test_two_checkpoints_stand_side_by_side(initctl, checkpoint: Path) -> None:
+    run = initctl("diagnose", checkpoint, "--against", checkpoint / "model.safetensors")
+    table = run.stdout.decode()
+    assert run.returncode == 0
+    assert "out against model.safetensors" in table
+    assert "difference" in table

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from structinit_core.diagnose import Check, Report, Series, report_page
-from structinit_core.diagnose.page import MOST_CURVES
+from structinit_core.diagnose.pictures import MOST_CURVES
 
-VOID = {"meta", "rect", "line", "circle", "polyline"}
+VOID = {"meta", "rect", "line", "circle", "polyline", "polygon", "path"}
 BLOCKS = {"html", "head", "body", "main", "section", "div", "p", "ul", "li", "figure", "span"}
 TABLE = {"table", "thead", "tbody", "tr", "th", "td"}
 KNOWN = VOID | BLOCKS | TABLE | {"title", "style", "h1", "h2", "figcaption", "svg", "g", "text"}

@@ -16,7 +16,7 @@ from structinit_core.initializers.closed_form.layout import divide, place
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.offsets import OffsetModel
 from structinit_core.initializers.closed_form.room import with_buffer
-from structinit_core.model import induction_score, read_wiring
+from structinit_core.model import induction_score, read_wiring, repeated_sequences
 
 SIZES = {"vocab_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4}
 ROTARY = SIZES | {"hidden_size": 192, "intermediate_size": 384, "max_position_embeddings": 64}
@@ -169,7 +169,9 @@ def test_the_buffer_is_empty_but_for_what_was_copied(copying: Network) -> None:
 def test_the_induction_score_rises_and_the_text_gains(
     copying: Network, bigram: Network, repeats: Text
 ) -> None:
-    before, after = (induction_score(each.loss, 512, 64) for each in (bigram, copying))
+    repeated = repeated_sequences(np.ones(512, np.int64), 64, 0)
+    assert repeated is not None
+    before, after = (induction_score(each.loss, repeated) for each in (bigram, copying))
     assert abs(before) < 0.1
     assert after > before + 1
     assert copying.loss(*repeats) < bigram.loss(*repeats) - 0.2

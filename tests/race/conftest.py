@@ -12,9 +12,9 @@ import pytest
 from structinit_core.blueprint import make_blueprint, read_config
 from structinit_core.checkpoint import write_checkpoint
 from structinit_core.initializers.baselines import baseline_stream
+from structinit_core.model import Bucket, Induction
 from structinit_core.progress import Silent
 from structinit_core.race import RaceJob, RaceProtocol, parse_arms, race_starts
-from structinit_core.race.record import Bucket, Induction
 from structinit_core.race.result import (
     ArmResult,
     Arrival,

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from structinit_core.race.record import Bucket, Induction, Probe
+from structinit_core.model import Bucket, Induction
+from structinit_core.race.record import Probe
 from structinit_core.race.statistics import (
     Table,
     arrival_step,

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from structinit_core.model import Bucket, Induction
 from structinit_core.race.evidence import ArmRuns
-from structinit_core.race.record import Bucket, Induction, Point, Probe, RunRecord
+from structinit_core.race.record import Point, Probe, RunRecord
 from structinit_core.race.result import ArmResult, RaceResult
 from structinit_core.race.summary import summarise
 

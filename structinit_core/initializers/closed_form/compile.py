@@ -39,7 +39,7 @@ from structinit_core.initializers.closed_form.stages import (
 )
 from structinit_core.initializers.closed_form.tied import place_codes, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
-from structinit_core.model import induction_score, read_wiring
+from structinit_core.model import induction_score, read_wiring, repeated_sequences
 from structinit_core.progress import Progress
 
 SAMPLED_TOKENS = 1 << 14
@@ -163,8 +163,10 @@ def compile_ngram(
         if after < best:
             network, best = candidate, after
 
+    repeated = repeated_sequences(model.counts.unigram, blueprint.context, 0, sequences=8)
+
     def copying(built: Network) -> float:
-        return induction_score(built.loss, model.vocabulary, blueprint.context)
+        return induction_score(built.loss, repeated) if repeated is not None else 0.0
 
     def with_copying(built: Network) -> Network:
         return place_copy(built, held_out, windows, model.counts.unigram)
