@@ -15,12 +15,11 @@ from structinit_core.printable import shown
 if TYPE_CHECKING:
     from structinit_core.diagnose import Check, Report
 
-_STEP_0 = (
-    *("activation_mean", "activation_variance", "attention_entropy"),
-    *("gradient_norm", "loss.bucket"),
-)
+_STEP_0 = ("activation_mean", "activation_variance", "attention_entropy", "loss.bucket")
+_BESIDE = ("rms", "spectral_norm", "stable_rank", "gradient_norm")
+"""Columns that a comparison shows of both checkpoints, with those at step 0."""
 _STATIC: dict[str, tuple[str, ...]] = {
-    "values": ("shape", "dtype", "rms", "zeros"),
+    "values": ("shape", "dtype", "rms", "zeros", "gradient_norm"),
     "spectra": (
         *("spectral_norm", "stable_rank", "condition", "orthogonality_error"),
         *("num_spikes", "alpha_flag", "alpha"),
@@ -32,12 +31,10 @@ _STATIC: dict[str, tuple[str, ...]] = {
     "at step 0": _STEP_0,
 }
 _COMPARED: dict[str, tuple[str, ...]] = {
-    "tensors": ("shape", "difference", "cosine", "rms", "spectral_norm", "stable_rank"),
+    "tensors": ("shape", "difference", "cosine", *_BESIDE),
     "at step 0": _STEP_0,
 }
 """Columns of each table."""
-_BESIDE = ("rms", "spectral_norm", "stable_rank", *_STEP_0)
-"""Columns that a comparison shows of both checkpoints."""
 _HEADS = {"orthogonality_error": "orth. error", "alpha_flag": "tail", "num_spikes": "spikes"}
 _MOST_FINDINGS = 20
 _MOST_ROWS = 60
@@ -136,7 +133,11 @@ def _worst(found: dict[str, list[Check]]) -> int:
 def _cell(checks: list[Check]) -> str:
     """The range of a group's values, and of what they are compared with."""
     mine = _range([check.value for check in checks])
-    if checks and checks[0].name in _BESIDE and any(c.against is not None for c in checks):
+    if (
+        checks
+        and checks[0].name in (*_BESIDE, *_STEP_0)
+        and any(c.against is not None for c in checks)
+    ):
         return f"{mine} | {_range([check.against for check in checks])}"
     return mine
 

@@ -26,6 +26,7 @@ from structinit_core.errors import (
     InputError,
     LimitError,
     NumericalError,
+    StructinitError,
     UsageError,
 )
 from structinit_core.linalg import resolve_device
@@ -73,25 +74,32 @@ def _run(job: DiagnoseJob, path: Path, report: Report, progress: Progress) -> Re
     if not job.dynamic or not (asked or (path / "config.json").is_file()):
         return report
     if report.failed:
-        why = "not scored" if job.scored else "not run"
-        return _with(report, (), [f"{why}: a tensor holds NaN or infinity"])
+        return _noted(report, "not run: a tensor holds NaN or infinity")
     try:
         blueprint = make_blueprint(read_config(path / "config.json"))
-        with open_tensors(_weights(path)) as stored:
-            specs = layout_of(stored, blueprint).specs
-        names = {spec.name: name for name, spec in specs.items() if spec is not None}
-        found = dynamic_findings(job, path, blueprint, names, progress)
-    except (InputError, IncompatibleError, LimitError, NumericalError) as error:
+    except StructinitError:
         if asked:
             raise
-        return _with(report, (), [f"not run: {error}"])
-    report = _with(report, found.checks, found.notes)
-    return report.model_copy(
+        return report
+    with open_tensors(_weights(path)) as stored:
+        specs = layout_of(stored, blueprint).specs
+    names = {spec.name: name for name, spec in specs.items() if spec is not None}
+    try:
+        found = dynamic_findings(job, path, blueprint, names, progress)
+    except (InputError, IncompatibleError, NumericalError) as error:
+        if asked:
+            raise
+        return _noted(report, f"not run: {error}")
+    return _noted(_with(report, found.checks), *found.notes).model_copy(
         update={
             "series": (*report.series, *found.series),
             "grids": (*report.grids, *found.grids),
         }
     )
+
+
+def _noted(report: Report, *notes: str) -> Report:
+    return report.model_copy(update={"notes": (*report.notes, *notes)})
 
 
 def _static(job: DiagnoseJob, path: Path, progress: Progress) -> Report:
@@ -141,11 +149,9 @@ def _differences(one: Path, other: Path, progress: Progress) -> list[Check]:
         return list(difference_checks(here, there, *layouts))
 
 
-def _with(report: Report, checks: Iterable[Check], notes: Iterable[str] = ()) -> Report:
-    """``report`` with more checks before its own, and more remarks."""
-    return report.model_copy(
-        update={"checks": (*checks, *report.checks), "notes": (*notes, *report.notes)}
-    )
+def _with(report: Report, checks: Iterable[Check]) -> Report:
+    """``report`` with more checks before its own."""
+    return report.model_copy(update={"checks": (*checks, *report.checks)})
 
 
 def _weights(path: Path) -> Path:

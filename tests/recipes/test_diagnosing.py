@@ -14,7 +14,8 @@ from safetensors.torch import save, save_file
 
 from structinit_core.diagnose import parse_rule
 from structinit_core.errors import InputError, LimitError, StructinitError, UsageError
-from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+from structinit_core.recipes.diagnose_job import DiagnoseJob
+from structinit_core.recipes.diagnosing import diagnose_checkpoint
 
 SHARD = "model-00001-of-00001.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -154,7 +155,8 @@ def test_peak_memory_is_that_of_one_tensor(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from structinit_core.checkpoint import reader
-from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+from structinit_core.recipes.diagnose_job import DiagnoseJob
+from structinit_core.recipes.diagnosing import diagnose_checkpoint
 import numpy, torch, scipy.linalg
 reader._REOPEN_BYTES = 64 << 20
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
