@@ -1,0 +1,85 @@
+"""How much of the way from KN-2 to KN-3 the default start goes, on four corpora.
+
+    python tests/benchmarks/step_zero.py [--data DIR] [--config CONFIG] [--stages NAMES]
+
+DIR holds ``wikitext-2``, ``gutenberg-a``, ``arxiv-abstracts-a`` and ``code-python-a``, of which the
+last is made from the standard library of this interpreter. Each is counted with a byte-level BPE of
+8192 trained on its training text, compiled, and scored on its validation text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "fixtures" / "configs" / "gpt2-d256-l4.json"
+TITLES, ABSTRACTS = ("--documents", "title"), ("--text-field", "abstract")
+
+
+def initctl(*arguments: object) -> tuple[dict[str, object], float, float]:
+    """Parsed stdout, CPU seconds and peak memory in GiB of one ``initctl`` process."""
+    command = [sys.executable, "-m", "initctl", *map(str, arguments), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        text = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    return json.loads(text), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--config", type=Path, default=CONFIG)
+    parser.add_argument("--stages", default="bigram,offsets,copy")
+    arguments = parser.parse_args()
+    data = arguments.data
+    with tempfile.TemporaryDirectory() as directory:
+        work = Path(directory)
+        subprocess.run(
+            [sys.executable, data / "code-python-a" / "make_code_corpus.py", work],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        wiki, books, papers = (
+            data / name for name in ("wikitext-2", "gutenberg-a", "arxiv-abstracts-a")
+        )
+        corpora = {
+            "wikitext-2": (wiki / "wiki.{}.tokens.gz", TITLES),
+            "gutenberg-a": (books / "{}.txt.gz", TITLES),
+            "arxiv-abstracts-a": (papers / "{}.jsonl.gz", ABSTRACTS),
+            "code-python-a": (work / "{}.jsonl", ()),
+        }
+        for name, (pattern, options) in corpora.items():
+            train, valid = (str(pattern).format(part) for part in ("train", "valid"))
+            counts, output = work / f"{name}.counts", work / f"{name}.out"
+            initctl("cooc", train, *options, "--train-tokenizer", 8192, "-o", counts)
+            began = time.perf_counter()
+            _, spent, peak = initctl(
+                *("closed-form", "--config", arguments.config, "--counts", counts),
+                *("--stages", arguments.stages, "-o", output),
+            )
+            wall = time.perf_counter() - began
+            report, *_ = initctl(
+                *("diagnose", output, "--counts", counts, "--text", valid, *options)
+            )
+            losses = {check["name"]: check["value"] for check in report["checks"]}
+            kn2, kn3, found = (losses[f"loss.{at}"] for at in ("kn2", "kn3", "model"))
+            print(
+                f"{name:18} model {found:.4f}  KN-2 {kn2:.4f}  KN-3 {kn3:.4f}  "
+                f"closed {(kn2 - found) / (kn2 - kn3):.0%}  "
+                f"{wall:.0f} s, {spent:.0f} s CPU, {peak:.2f} GiB"
+            )
+
+
+if __name__ == "__main__":
+    main()
