@@ -124,7 +124,7 @@ def _notes(scored: bool) -> tuple[str, ...]:
         "heads; flaw.readout_discarded is what the ridge readouts are better than the uniform "
         "guess, and so what is thrown away (negative: they are worse)",
         "last block unread: the readout before each block never sees what the last block puts "
-        "out; flaw.last_block_unread is what reading it too would gain",
+        "out; flaw.last_block_unread is what reading it too would gain (negative: lose)",
         "feed-forward transposed: its matrix is the solved shrinkage for columns, and the source "
         "multiplies rows with it; in whitened coordinates of the rows it is another map, not the "
         "minimiser of the objective",
