@@ -90,15 +90,15 @@ def head_lags(
 
 def offsets_bytes(blueprint: Blueprint, counts: Counts) -> int:
     """Bytes that fitting the offsets takes beyond the bigram: an upper estimate."""
-    furthest = max(head_lags(blueprint, counts)[0], default=0)
-    entries = sum(int(table.nnz) for table in counts.offsets[: furthest + 1])
+    lags, _ = head_lags(blueprint, counts)
+    entries = sum(int(table.nnz) for table in counts.offsets[: max(lags, default=0) + 1])
     codes = 4 * counts.vocabulary * divide(blueprint).prediction
     sampled = counts.vocabulary > EXACT_VOCABULARY
     listed = 3 * 4 * BLOCK_ELEMENTS + 8 * FOLLOWERS * counts.vocabulary if sampled else 0
     return int(
         _BYTES_PER_ENTRY * entries
         + _BYTES_PER_TRIGRAM * len(counts.trigram_keys)
-        + _COPIES_OF_CODES * codes
+        + (_COPIES_OF_CODES + len(lags)) * codes
         + listed
         + _COPIES_OF_ATTENTION * blueprint.context**2
     )
