@@ -114,11 +114,18 @@ def main() -> None:
     mine, peer = ours[0][3], theirs[0][3]
     print(f"matrices compared: {len(peer)}")
     for metric in METRICS:
-        worst, where = 0.0, ""
+        worst, where, absent = 0.0, "", 0
         for name, row in peer.items():
-            apart = abs(mine[name][metric] - row[metric]) / max(abs(row[metric]), 1e-12)
+            pair = (mine[name].get(metric), row.get(metric))
+            if None in pair:
+                absent += 1
+                continue
+            apart = abs(pair[0] - pair[1]) / max(abs(pair[1]), 1e-12)
             worst, where = max((worst, where), (apart, name))
-        print(f"  {metric:18} largest relative difference {worst:.1e}  {where}  (bar: 1e-3)")
+        missing = f", {absent} without it" if absent else ""
+        print(
+            f"  {metric:18} largest relative difference {worst:.1e}  {where}{missing}  (bar: 1e-3)"
+        )
 
 
 if __name__ == "__main__":
