@@ -25,7 +25,7 @@ _STATIC: dict[str, tuple[str, ...]] = {
         *("num_spikes", "alpha_flag", "alpha"),
     ),
     "rows and heads": (
-        *("anisotropy", "norm_by_frequency"),
+        *("anisotropy", "norm_by_frequency", "k0_cosine", "k0_cosine.untrained"),
         *("qk_alignment", "heads.qk_diversity", "heads.ov_diversity"),
     ),
     "at step 0": _STEP_0,

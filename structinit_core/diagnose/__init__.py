@@ -1,6 +1,7 @@
 """Diagnostics: one report schema, static findings of tensors, step-0 loss with references."""
 
 from structinit_core.diagnose.comparison import beside, difference_checks
+from structinit_core.diagnose.kernel import kernel_findings
 from structinit_core.diagnose.layout import layout_of
 from structinit_core.diagnose.losses import bucket_checks, induction_checks, loss_checks
 from structinit_core.diagnose.metrics import METRICS
@@ -24,6 +25,7 @@ __all__ = [
     "gradient_findings",
     "induction_checks",
     "judge",
+    "kernel_findings",
     "layout_of",
     "loss_checks",
     "parse_rule",

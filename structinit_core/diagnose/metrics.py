@@ -48,6 +48,8 @@ METRICS: dict[str, str] = {
     "log_alpha_norm": "log10 of the sum of the eigenvalues to the power alpha",
     "anisotropy": "mean cosine between two rows",
     "norm_by_frequency": "rank correlation of row norm and token count",
+    "k0_cosine": "cosine with k0 of the counts, as published",
+    "k0_cosine.untrained": "the same of random embeddings: its control",
     "tied": "whether embedding and head are one",
     "head_cosine": "mean cosine between a token's rows in embedding and head",
     "qk_alignment": "mean cosine of a head's query and key maps",

@@ -17,6 +17,7 @@ from structinit_core.diagnose import (
     beside,
     difference_checks,
     judge,
+    kernel_findings,
     layout_of,
     static_findings,
     static_work,
@@ -110,7 +111,7 @@ def _static(job: DiagnoseJob, path: Path, progress: Progress) -> Report:
     series: list[Series] = []
     grids: list[Grid] = []
     parts: list[Part] = []
-    unigram = open_counts(job.counts).unigram if job.counts else None
+    counts = open_counts(job.counts) if job.counts else None
     with open_tensors(weights) as stored:
         device, _ = resolve_device(job.device, static_work(stored))
         for finding in static_findings(
@@ -118,7 +119,7 @@ def _static(job: DiagnoseJob, path: Path, progress: Progress) -> Report:
             blueprint,
             device=device,
             memory_bytes=job.memory_bytes,
-            unigram=unigram,
+            unigram=counts.unigram if counts else None,
             progress=progress,
         ):
             match finding:
@@ -130,6 +131,18 @@ def _static(job: DiagnoseJob, path: Path, progress: Progress) -> Report:
                     grids.append(finding)
                 case Part():
                     parts.append(finding)
+        if counts is not None:
+            progress.stage("k0 of the counts")
+            of_k0, remarks = kernel_findings(
+                stored,
+                layout_of(stored, blueprint),
+                counts,
+                seed=job.seed,
+                device=device,
+                memory_bytes=job.memory_bytes,
+            )
+            checks += of_k0
+            notes += remarks
     return Report(
         subject=path.name,
         checks=tuple(checks),

@@ -18,6 +18,7 @@ from structinit_core.initializers.kernel.derive import (
     spectrum_of,
 )
 from structinit_core.initializers.kernel.embeddings import (
+    WINDOW,
     kernel_embeddings,
     training_free_embeddings,
 )
@@ -27,6 +28,7 @@ from structinit_core.initializers.kernel.start import Placed, place_embeddings, 
 __all__ = [
     "DENSE_VOCABULARY",
     "EPSILON",
+    "WINDOW",
     "Likeness",
     "Placed",
     "SpectralEmbeddings",
