@@ -11,8 +11,8 @@ import pytest
 # Before torch is loaded: two workers with all cores each would be in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from structinit_core.cooc import Counts, open_counts  # noqa: E402
-from structinit_core.recipes.counting import CountSource, count_corpus  # noqa: E402
+from structinit_core.cooc import Counts, open_counts
+from structinit_core.recipes.counting import CountSource, count_corpus
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "fixtures"
