@@ -125,7 +125,8 @@ def _eigenvalues(products: Tensor) -> NDArray[np.float64]:
 
 def _pieces(lines: Tensor) -> Sequence[Tensor]:
     """Runs of whole lines, of :data:`_PIECE` numbers or one line."""
-    return lines.split(max(1, _PIECE // max(1, lines.shape[1])))
+    step = max(1, _PIECE // max(1, lines.shape[1]))
+    return torch.split(lines, step)
 
 
 class _Dense:

@@ -47,7 +47,7 @@ def read_values(tensor: Tensor) -> Values:
     """The facts of ``tensor``; two passes over it, piece by piece: 1 MiB of memory."""
     nans = infinities = zeros = 0
     low, high = math.inf, -math.inf
-    for piece in _pieces(tensor):
+    for piece in pieces(tensor):
         least, most = (float(bound) for bound in torch.aminmax(piece))
         if not math.isfinite(least) or not math.isfinite(most):
             nans += int(piece.isnan().sum())
@@ -57,7 +57,7 @@ def read_values(tensor: Tensor) -> Values:
     if nans or infinities or not tensor.numel():
         return Values(nans, infinities, zeros, 0.0, 0.0, 0.0, 0.0)
     scale, total, squares = safe_scale(tensor.dtype, max(abs(low), abs(high))), 0.0, 0.0
-    for piece in _pieces(tensor):
+    for piece in pieces(tensor):
         wide = piece.double()
         if scale != 1:
             wide = wide / scale
@@ -98,7 +98,7 @@ def _count(what: str, count: int, name: str) -> Check:
     return Check(name=what, value=count, unit="entries", threshold=0, verdict=verdict, tensor=name)
 
 
-def _pieces(tensor: Tensor) -> Iterator[Tensor]:
+def pieces(tensor: Tensor) -> Iterator[Tensor]:
     """The entries in order, float32 or wider."""
     flat = tensor.reshape(-1)
     for start in range(0, len(flat), _PIECE):
