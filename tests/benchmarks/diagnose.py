@@ -29,10 +29,11 @@ from safetensors.torch import save_file
 OURS = """
 import json, resource, sys, time
 from pathlib import Path
-from structinit_core.recipes.diagnosing import DiagnoseJob, diagnose_checkpoint
+from structinit_core.recipes.diagnose_job import DiagnoseJob
+from structinit_core.recipes.diagnosing import diagnose_checkpoint
 import numpy, torch
 began = time.process_time()
-report = diagnose_checkpoint(DiagnoseJob(Path(sys.argv[1])))
+report = diagnose_checkpoint(DiagnoseJob(Path(sys.argv[1]), dynamic=False))
 spent = time.process_time() - began
 rows = {}
 for check in report.checks:
