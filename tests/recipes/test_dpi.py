@@ -173,7 +173,14 @@ def test_counts_in_advance_and_in_one_go_are_one(pages: Path, tmp_path: Path, jo
         assert one.read_bytes() == two.read_bytes(), name
 
 
-@pytest.mark.parametrize(("variant", "after"), [("v14.1", 1), ("v16.2", 4), ("best", 9)])
+@pytest.mark.parametrize(
+    ("variant", "after"),
+    [
+        pytest.param("v14.1", 1, marks=pytest.mark.slow),
+        ("v16.2", 4),
+        pytest.param("best", 9, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_goes_on_after_its_last_shard(
     job, counts_path: Path, pages: Path, tmp_path: Path, variant: str, after: int
 ) -> None:
