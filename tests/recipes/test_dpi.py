@@ -96,8 +96,8 @@ def read_report(directory: Path) -> Report:
     [
         *((family, "best") for family in FAMILIES),
         *(("gpt2", variant) for variant in VARIANTS if variant != "best"),
-        ("llama", "v14.1"),
-        ("llama", "pid8"),
+        pytest.param("llama", "v14.1", marks=pytest.mark.slow),
+        pytest.param("llama", "pid8", marks=pytest.mark.slow),
     ],
 )
 def test_transformers_loads_it_and_scores_what_the_layers_did(
