@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 # Before torch and numba are loaded: two workers with all cores each wait for each other.
-for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from structinit_core.cooc import Counts, open_counts
 from structinit_core.recipes.counting import CountSource, count_corpus
