@@ -208,16 +208,14 @@ def dpi_init(
     """
     from structinit_core.corpus import Border
     from structinit_core.diagnose import Report
-    from structinit_core.errors import UsageError
     from structinit_core.initializers.dpi import choose
     from structinit_core.recipes.counting import CountSource
     from structinit_core.recipes.dpi import DpiJob
     from structinit_core.recipes.dpi import dpi_init as make_into
     from structinit_core.recipes.dpi_plan import plan_dpi
 
-    ignored = o.given(context, *_OF_COUNTING) if counts is not None else []
-    if ignored:
-        raise UsageError(f"{ignored[0]} is of counting, and --counts are counted already")
+    if counts is not None:
+        o.refuse(context, _OF_COUNTING, "is of counting, and --counts are counted already")
     changes = {name: context.params[name] for name in _SETTINGS}
     given = {
         name: str(value) if isinstance(value, StrEnum) else value

@@ -139,7 +139,7 @@ def compile_ngram(
     refuse_unsupported(blueprint)
     left_out = obstacles(stages, blueprint, model.counts, judged=len(windows) > 0)
     tried = [name for name in stages if name != BIGRAM and name not in left_out]
-    for name in _BYTES.keys() & tried:
+    for name in (stage for stage in tried if stage in _BYTES):
         if (needed := _BYTES[name](blueprint, model.counts)) > spare_bytes:
             raise LimitError(
                 f"the {name} need about {needed >> 20} MiB beside the bigram's solve",
