@@ -64,10 +64,11 @@ def depth_of(links: Directed) -> int:
     So many that the median link's subject has at most :data:`MOST_WALKS` walks, and that there
     are at most :data:`MOST_BODIES` bodies; at least one.
     """
-    P, walks = links.particles, np.ones(links.particles)
+    walks = np.ones(links.particles)
     degrees = np.diff(links.run_start[links.runs])
     begins = links.run_start[links.runs]
-    step = sp.csr_array((np.ones(len(links.neighbour)), links.neighbour, begins), shape=(P, P))
+    entries = (np.ones(len(links.neighbour)), links.neighbour, begins)
+    step = sp.csr_array(entries, shape=(links.particles, links.particles))
     depth, bodies = 0, 0
     while depth < LONGEST:
         bodies = (bodies + 1) * links.relations

@@ -9,7 +9,10 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from structinit_core.graph.walks import LONGEST, find_run, follow
+from structinit_core.graph.walks import LONGEST, Array, Arrays, find_run, follow
+
+Link = tuple[int, int, int]
+Room = tuple[Arrays, Arrays, Arrays]
 
 ALWAYS = 3
 SCALE = 1 / 3
@@ -25,7 +28,7 @@ def features_of(bodies: int) -> int:
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def room_for(particles, bodies, most):  # type: ignore[no-untyped-def]
+def room_for(particles: int, bodies: int, most: int) -> Room:
     """Working memory: the walk by length; ends of bodies; slots, mass and names by particle."""
     walk = (
         np.zeros((LONGEST + 1, most), np.int32),
@@ -40,7 +43,7 @@ def room_for(particles, bodies, most):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _ends(table, tree, link, back, walk, ends):  # type: ignore[no-untyped-def]
+def _ends(table: Arrays, tree: Arrays, link: Link, back: int, walk: Arrays, ends: Arrays) -> int:
     """How many (body, end, log chance) the bodies of a tree give; they are written to ``ends``."""
     at, chances, size, mass = walk
     body, end, chance = ends
@@ -69,7 +72,10 @@ def _ends(table, tree, link, back, walk, ends):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _name(table, link, asked, prior, loops, written, end, names):  # type: ignore[no-untyped-def]
+def _name(
+    table: Arrays, link: Link, asked: int, prior: Array, loops: bool,
+    written: int, end: Array, names: Arrays,
+) -> tuple[int, float]:  # fmt: skip
     """How many candidates a query has, and the prior chance of all that are none.
 
     They are the ends that are no known objects but the link's own, and with ``loops`` the
@@ -99,7 +105,7 @@ def _name(table, link, asked, prior, loops, written, end, names):  # type: ignor
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _forget(table, subject, asked, count, names):  # type: ignore[no-untyped-def]
+def _forget(table: Arrays, subject: int, asked: int, count: int, names: Arrays) -> None:
     """Free the slots of candidates and of known objects."""
     runs, run_relation, run_start, neighbour = table
     slot, candidate = names
@@ -112,7 +118,7 @@ def _forget(table, subject, asked, count, names):  # type: ignore[no-untyped-def
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _grown(array, size):  # type: ignore[no-untyped-def]
+def _grown(array: Array, size: int) -> Array:
     """The array, or one that begins with it and is twice as long or more where it is short."""
     if size <= len(array):
         return array
@@ -122,9 +128,10 @@ def _grown(array, size):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def training_rows(  # type: ignore[no-untyped-def]
-    table, tree, bodies, back, queries, prior, left_out, loops, most, limit
-):
+def training_rows(
+    table: Arrays, tree: Arrays, bodies: int, back: int, queries: Array,
+    prior: Array, left_out: Array, loops: bool, most: int, limit: int,
+) -> Arrays:  # fmt: skip
     """The candidates of links left out in turn, as arrays of :class:`Choices`.
 
     queries: int32 (n, 3) of one relation; prior: float64 (P,), log P(o | r); left_out: (n,), that
@@ -188,9 +195,10 @@ def training_rows(  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def best_candidates(  # type: ignore[no-untyped-def]
-    table, tree, weights, relation, subjects, prior, loops, most, top
-):
+def best_candidates(
+    table: Arrays, tree: Arrays, weights: Array, relation: int, subjects: Array,
+    prior: Array, loops: bool, most: int, top: int,
+) -> Arrays:  # fmt: skip
     """The ``top`` candidates of each subject by score, best first, known objects left out.
 
     Returns indptr int64 (n + 1), objects int32, scores float32, and the log of the sum of exp of

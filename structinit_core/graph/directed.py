@@ -89,7 +89,7 @@ def directed(*graphs: Graph) -> Directed:
     Time O(E log E), memory some 60 bytes a link.
     """
     first = graphs[0]
-    S, P = len(first.relations), len(first.particles)
+    S, P = len(first.relations), len(first.particles)  # noqa: N806
     links = np.concatenate([both_ways(g.subject, g.relation, g.object, S) for g in graphs])
     links = links[np.lexsort((links[:, 2], links[:, 1], links[:, 0]))]
     if len(graphs) > 1 and len(links):

@@ -42,9 +42,10 @@ class Choices:
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _sums(  # type: ignore[no-untyped-def]
-    queries, rows, feature, value, rest, times, weights, curved
-):
+def _sums(
+    queries: Array, rows: Array, feature: Array, value: Array,
+    rest: Array, times: Array, weights: Array, curved: bool,
+) -> tuple[float, Array, Array]:  # fmt: skip
     features = len(weights)
     total, gradient = 0.0, np.zeros(features)
     hessian, mean = np.zeros((features, features)), np.zeros(features)
@@ -91,25 +92,30 @@ def newton(choices: Choices, ridge: float = 1.0) -> NDArray[np.float64]:
     weights = np.zeros(len(choices.chosen))
     identity = ridge * np.eye(len(weights))
     for _ in range(ITERATIONS):
-        loss, gradient, hessian = choices.sums(weights)
-        loss += ridge / 2 * weights @ weights
-        gradient = gradient + ridge * weights
-        step = np.linalg.solve(hessian + identity, -gradient)
-        size, before = 1.0, loss
+        loss, slope, hessian = choices.sums(weights)
+        loss += _penalty(weights, ridge)
+        slope = slope + ridge * weights
+        step = np.linalg.solve(hessian + identity, -slope)
+        size = 1.0
         while size > PRECISION:
             trial = weights + size * step
-            loss = choices.sums(trial, curved=False)[0] + ridge / 2 * trial @ trial
-            if loss <= before + 1e-4 * size * (gradient @ step):
-                weights = trial
+            after = choices.sums(trial, curved=False)[0] + _penalty(trial, ridge)
+            if after <= loss + 1e-4 * size * float(slope @ step):
                 break
             size /= 2
         else:
             break
-        if before - loss < PRECISION * abs(before):
+        weights = trial
+        if loss - after < PRECISION * abs(loss):
             break
     if not np.isfinite(weights).all():
         raise NumericalError(
             "the weights of paths are not finite",
-            hint="links with extreme numbers of neighbours may be removed",
+            hint="a larger ridge keeps them small",
         )
     return weights
+
+
+def _penalty(weights: Array, ridge: float) -> float:
+    """The ridge/2·‖w‖²."""
+    return ridge / 2 * float(weights @ weights)

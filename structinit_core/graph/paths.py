@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from structinit_core.graph.bodies import Bodies, depth_of, find_bodies
 from structinit_core.graph.candidates import best_candidates, features_of, training_rows
 from structinit_core.graph.directed import Directed
 from structinit_core.graph.logit import Choices, newton
+from structinit_core.graph.predictions import Predictions
 from structinit_core.graph.prior import Prior, fit_prior
 from structinit_core.linalg import generator
 
@@ -33,25 +33,6 @@ class PathOptions:
     entries: int = 1 << 23
     ridge: float = 1.0
     seed: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """Scores of n directed queries (s, r), on the scale of log P(o | r).
-
-    subject, relation: int32 (n,). Of query q the objects ``object[indptr[q]:indptr[q + 1]]``
-    (int32) have ``score`` (float32), best first; every other particle scores its prior
-    log P(o | r), and the subject itself nothing where the relation has no loops. exp of a score
-    less ``log_normaliser`` (float64, n) is the chance that it is the object of a link that is
-    not known. Known objects are none.
-    """
-
-    subject: NDArray[np.int32]
-    relation: NDArray[np.int32]
-    indptr: NDArray[np.int64]
-    object: NDArray[np.int32]
-    score: NDArray[np.float32]
-    log_normaliser: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,42 +58,40 @@ class PathModel:
         Time O(walks of the kept bodies) a query, memory O(P + n · top).
         """
         order = np.argsort(relation, kind="stable")
-        counts, normaliser = np.zeros(len(order), np.int64), np.zeros(len(order))
-        parts: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
+        # Of no query at all, so that nothing asked is nothing predicted.
+        parts = [(np.zeros(1, int), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0))]
         for asked in np.unique(relation):
             rows = order[slice(*np.searchsorted(relation[order], [asked, asked + 1]))]
-            indptr, objects, scores, normaliser[rows] = best_candidates(
-                self.links.table,
-                self.bodies[asked].tree,
-                self.weights[asked],
-                asked,
-                subject[rows],
-                self.prior.log_probability(int(asked)),
-                self.loops[asked],
-                self.ends,
-                top,
+            parts.append(
+                best_candidates(
+                    self.links.table,
+                    self.bodies[asked].tree,
+                    self.weights[asked],
+                    asked,
+                    subject[rows],
+                    self.prior.log_probability(int(asked)),
+                    self.loops[asked],
+                    self.ends,
+                    top,
+                )
             )
-            counts[rows] = np.diff(indptr)
-            parts.append((objects, scores))
+        counts = np.concatenate([np.diff(part[0]) for part in parts])
+        objects, scores, normalisers = (
+            np.concatenate([part[column] for part in parts]) for column in (1, 2, 3)
+        )
         indptr = np.r_[0, np.cumsum(counts)]
-        by_relation = np.repeat(indptr[order] - np.r_[0, np.cumsum(counts[order])[:-1]], counts[order])
-        places = by_relation + np.arange(indptr[-1])
-        objects, scores = np.empty(indptr[-1], np.int32), np.empty(indptr[-1], np.float32)
-        if parts:
-            objects[places] = np.concatenate([part[0] for part in parts])
-            scores[places] = np.concatenate([part[1] for part in parts])
-        return Predictions(subject, relation, indptr, objects, scores, normaliser)
+        grouped = Predictions(subject[order], relation[order], indptr, objects, scores, normalisers)
+        return grouped.only(np.argsort(order))
 
     def scores(self, predictions: Predictions) -> NDArray[np.float32]:
         """The score of every particle for each query: float32 (n, P)."""
-        scores = np.empty((len(predictions.subject), self.links.particles), np.float32)
+        scores = np.empty((len(predictions), self.links.particles), np.float32)
         for asked in np.unique(predictions.relation):
-            rows = predictions.relation == asked
+            rows = np.flatnonzero(predictions.relation == asked)
             scores[rows] = self.prior.log_probability(int(asked))
             if not self.loops[asked]:
                 scores[rows, predictions.subject[rows]] = -np.inf
-        queries = np.repeat(np.arange(len(scores)), np.diff(predictions.indptr))
-        scores[queries, predictions.object] = predictions.score
+        scores[predictions.query, predictions.object] = predictions.score
         return scores
 
 
@@ -134,7 +113,7 @@ def fit_paths(links: Directed, options: PathOptions | None = None) -> PathModel:
     bodies, weights = [], []
     for relation in range(links.relations):
         rows = order[bounds[relation] : bounds[relation + 1]]
-        drawn = generator(options.seed, "paths", relation).permutation(len(rows))
+        drawn = generator(options.seed, "paths", str(relation)).permutation(len(rows))
         queries = every[rows[drawn[: options.links]]]
         found = Bodies.of([], np.zeros(0))
         if depth and len(queries):

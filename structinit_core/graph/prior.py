@@ -33,7 +33,7 @@ class Prior:
     log_normaliser: Floats
 
     def log_probability(self, relation: int) -> Floats:
-        """log P(o | r) of every particle: float64 (P,). Time O(P + runs)."""
+        """The log P(o | r) of every particle: float64 (P,). Time O(P + runs)."""
         links, weights = self.links, self.weights[relation]
         degrees = _Degrees.of(links, relation)
         of_runs = weights[_NUMBERS + links.run_relation]
@@ -57,15 +57,15 @@ def fit_prior(links: Directed) -> Prior:
     Time O((P + runs) · features a particle) a step and relation, memory some 100 bytes a
     particle and 20 a run.
     """
-    R, P = links.relations, links.particles
-    weights, normalisers = np.zeros((R, _NUMBERS + R)), np.zeros(R)
-    for relation in range(R):
+    weights = np.zeros((links.relations, _NUMBERS + links.relations))
+    normalisers = np.zeros(links.relations)
+    for relation in range(links.relations):
         degrees = _Degrees.of(links, relation)
         if degrees.here.any():
             weights[relation] = newton(_choices(links, relation, degrees))
     prior = Prior(links, weights, normalisers)
-    for relation in range(R):
-        normalisers[relation] = np.logaddexp.reduce(prior.log_probability(relation)) if P else 0
+    for relation in range(links.relations):
+        normalisers[relation] = np.logaddexp.reduce(prior.log_probability(relation))
     return prior
 
 
@@ -103,21 +103,22 @@ def _discount(counts: Ints) -> float:
 
 def _choices(links: Directed, relation: int, degrees: _Degrees) -> Choices:
     """All particles as the candidates of one query, asked once for each link of r."""
-    P, features = links.particles, _NUMBERS + links.relations
+    particles, features = links.particles, _NUMBERS + links.relations
     other = links.run_relation != links.inverse(relation)
     owner = links.owner[other]
-    rows = np.r_[0, np.cumsum(_NUMBERS + np.bincount(owner, minlength=P))]
+    rows = np.r_[0, np.cumsum(_NUMBERS + np.bincount(owner, minlength=particles))]
     is_number = np.zeros(rows[-1], np.bool_)
     is_number[rows[:-1, None] + np.arange(_NUMBERS)] = True
     feature, value = np.empty(rows[-1], np.int32), np.ones(rows[-1], np.float32)
-    feature[is_number] = np.tile(np.arange(_NUMBERS), P)
+    feature[is_number] = np.tile(np.arange(_NUMBERS), particles)
     feature[~is_number] = _NUMBERS + links.run_relation[other]
     value[is_number] = degrees.features(degrees.here, degrees.all).ravel()
-    chosen = np.bincount(feature[~is_number], degrees.here[owner], minlength=features)
+    chosen = np.zeros(features)
+    np.add.at(chosen, feature[~is_number], degrees.here[owner])
     without = degrees.features(np.maximum(degrees.here - 1, 0), np.maximum(degrees.all - 1, 0))
     chosen[:_NUMBERS] = degrees.here @ without
     return Choices(
-        queries=np.array([0, P]),
+        queries=np.array([0, particles]),
         rows=rows.astype(np.int64),
         feature=feature,
         value=value,

@@ -9,14 +9,20 @@ do those that begin with it: so no hub costs more than ``most``² links.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba as nb
 import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Arrays = tuple[Array, ...]
 
 LONGEST = 3
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def find_run(runs, run_relation, particle, relation):  # type: ignore[no-untyped-def]
+def find_run(runs: Array, run_relation: Array, particle: int, relation: int) -> int:
     """The run of a particle and a directed relation, or -1."""
     low, high = runs[particle], runs[particle + 1]
     while low < high:
@@ -29,7 +35,10 @@ def find_run(runs, run_relation, particle, relation):  # type: ignore[no-untyped
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def follow(table, relation, link, back, before, chances, mass, after, out):  # type: ignore[no-untyped-def]
+def follow(
+    table: Arrays, relation: int, link: tuple[int, int, int], back: int,
+    before: Array, chances: Array, mass: Array, after: Array, out: Array,
+) -> int:  # fmt: skip
     """How many particles one relation leads to; -1 for too many.
 
     They are written to ``after``, their chances to ``out``. link: (s, r, o), not to be walked;
@@ -56,7 +65,7 @@ def follow(table, relation, link, back, before, chances, mass, after, out):  # t
         share = chances[at] / ways
         for place in range(first, first if too_many else last):
             reached = neighbour[place]
-            if reached == banned or reached == subject:
+            if reached == banned or reached == subject:  # noqa: SIM109 (numba)
                 continue
             if mass[reached] == 0:
                 if found == most:
@@ -76,7 +85,9 @@ def follow(table, relation, link, back, before, chances, mass, after, out):  # t
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def count_bodies(table, relations, back, queries, depth, most):  # type: ignore[no-untyped-def]
+def count_bodies(
+    table: Arrays, relations: int, back: int, queries: Array, depth: int, most: int
+) -> Array:
     """Of each body how many ends it has over all queries, and how often one is the object.
 
     Queries int32 (n, 3) of one relation. Known other objects of a query are no ends. Returns
@@ -103,7 +114,7 @@ def count_bodies(table, relations, back, queries, depth, most):  # type: ignore[
             known[neighbour[place]] = neighbour[place] != answer
         at[0, 0], chances[0, 0], size[0] = subject, 1.0, 1
         level, path[0] = 0, 0
-        _relations_of(runs, run_relation, at[0, :1], present[0])
+        _mark_relations(runs, run_relation, at[0, :1], present[0])
         path[1] = -1
         while level >= 0:
             relation = path[level + 1] + 1
@@ -132,7 +143,7 @@ def count_bodies(table, relations, back, queries, depth, most):  # type: ignore[
                 level += 1
                 size[level] = found
                 present[level] = False
-                _relations_of(runs, run_relation, at[level, :found], present[level])
+                _mark_relations(runs, run_relation, at[level, :found], present[level])
                 path[level + 1] = -1
         present[0] = False
         for place in range(run_start[run], run_start[run + 1]):
@@ -141,7 +152,7 @@ def count_bodies(table, relations, back, queries, depth, most):  # type: ignore[
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _relations_of(runs, run_relation, particles, present):  # type: ignore[no-untyped-def]
+def _mark_relations(runs: Array, run_relation: Array, particles: Array, present: Array) -> None:
     """Mark the directed relations that any of the particles has."""
     for particle in particles:
         for run in range(runs[particle], runs[particle + 1]):
