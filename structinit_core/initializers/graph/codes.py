@@ -49,12 +49,12 @@ def factorised(
     factor = truncated_svd(
         sparse_operator(ratio), rank, generator(seed, "graph", "codes"), tolerance=1e-2, start=start
     )
-    root = np.sqrt(factor.values)
-    mass = table.sum(axis=0)
+    root = np.sqrt(factor.values.astype(np.float64))
+    mass = np.asarray(table.sum(axis=0), np.float64)
     bias = np.log(mass + _FLOOR * mass.mean())
     bias -= np.log(np.exp(bias).sum())
-    left, right = as_float(factor.left * root), as_float(factor.right * root)
-    codes = LogBilinear(left, right, as_float(bias))
+    left, right = (as_float(np.asarray(side * root)) for side in (factor.left, factor.right))
+    codes = LogBilinear(left, right, as_float(np.asarray(bias, np.float64)))
     share = fit_gain(codes, table, seed) ** 0.5
     return LogBilinear(share * left, share * right, codes.bias), factor
 

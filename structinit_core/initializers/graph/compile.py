@@ -28,9 +28,10 @@ from structinit_core.initializers.graph.heads import (
     relation_heads,
     relation_places,
 )
+from structinit_core.initializers.graph.keys import Keys
 from structinit_core.initializers.graph.layout import GraphStream, divide_graph, place_graph
 from structinit_core.initializers.graph.maps import longest_mapped, relation_map
-from structinit_core.initializers.graph.storing import Keys, store
+from structinit_core.initializers.graph.storing import store
 from structinit_core.initializers.graph.tables import next_tokens
 from structinit_core.initializers.graph.tokens import GraphTokens
 from structinit_core.initializers.graph.units import map_units

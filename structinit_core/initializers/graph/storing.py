@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor
 from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.closed_form.layers import Layers
 from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Units, as_float
+from structinit_core.initializers.graph.keys import Keys
 from structinit_core.initializers.graph.layout import GraphStream
 from structinit_core.initializers.graph.memory import fit_answers
 from structinit_core.initializers.graph.tokens import FRAME_ID, GraphTokens
@@ -20,30 +19,8 @@ from structinit_core.initializers.graph.units import as_units, key_units
 
 _ANSWER_ENERGY = 0.01
 """Squared length of the longest answer in the stream, over that of a token."""
-_LEAST_SPARE = 1e-2
 _KEYS_AT_ONCE, _ROWS_AT_ONCE = 1 << 12, 1 << 8
 _EXACT, _ALIKE = 1 << 37, 64
-
-
-@dataclass(frozen=True)
-class Keys:
-    """What to store: at token ``own`` after token ``before`` the probabilities of objects.
-
-    before, own: int64 (K,); objects: CSR float64 (K, P) of probabilities, rows of sum at most
-    1. The most valuable keys come first.
-    """
-
-    before: NDArray[np.int64]
-    own: NDArray[np.int64]
-    objects: sp.csr_array
-
-    def __len__(self) -> int:
-        """K."""
-        return len(self.own)
-
-    def first(self, count: int) -> Keys:
-        """The first ``count`` of them."""
-        return Keys(self.before[:count], self.own[:count], self.objects[:count])
 
 
 def store(
@@ -132,13 +109,12 @@ def _met(
 
 
 def _lacking(keys: Keys, states: Tensor, head: Tensor, tokens: GraphTokens) -> sp.csr_array:
-    """What each object's logit lacks to the probability wanted: CSR float32 (K, P).
+    """What each object's logit lacks to the chance wanted: CSR float32 (K, P).
 
-    All other tokens together are to have what is left of a key's probability.
+    All other tokens together have that of a key's other objects.
     """
     objects = keys.objects
-    spare = np.maximum(1 - objects.sum(axis=1), _LEAST_SPARE)
-    level = _levels(keys.own, states, head) - np.log(spare)
+    level = _levels(keys.own, states, head) - np.log(keys.others)
     lacking = np.empty(objects.nnz, np.float32)
     for low in range(0, len(keys), _KEYS_AT_ONCE):
         high = min(low + _KEYS_AT_ONCE, len(keys))
