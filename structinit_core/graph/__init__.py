@@ -2,5 +2,6 @@
 
 from structinit_core.graph.graph import NO_NEURON, UNTYPED, Graph
 from structinit_core.graph.names import Names
+from structinit_core.graph.reading import LinkSource, ReadFacts, read_graph
 
-__all__ = ["NO_NEURON", "UNTYPED", "Graph", "Names"]
+__all__ = ["NO_NEURON", "UNTYPED", "Graph", "LinkSource", "Names", "ReadFacts", "read_graph"]

@@ -1,0 +1,94 @@
+"""Link lists to a graph: one public function from files to numbered, weighted links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from structinit_core.errors import UsageError
+from structinit_core.graph.columns import check_columns
+from structinit_core.graph.delimited import read_delimited
+from structinit_core.graph.graph import Graph
+from structinit_core.graph.quarantine import Quarantine, check_max_bad, quarantined
+from structinit_core.graph.row_block import RowBlock
+from structinit_core.graph.tables import Tables
+from structinit_core.progress import Progress, Silent
+
+
+@dataclass(frozen=True)
+class LinkSource:
+    """What to read, and how.
+
+    paths: files read one after the other as one list. columns: which field is which column,
+    see :func:`structinit_core.graph.columns.layout_of`. max_bad: the most bad rows, a share
+    of all rows below 1, else a number. memory_bytes: of the tables that are built.
+    """
+
+    paths: Sequence[Path]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    stakes: Mapping[str, float] | None = None
+    max_bad: float = 0.01
+    memory_bytes: int = 4 << 30
+
+
+@dataclass(frozen=True)
+class ReadFacts:
+    """What was read.
+
+    rows: all of them. bad: set aside. clipped: said nothing positive. duplicates: said what a
+    row before had said. unknown_neurons: without a known stake above 0, where stakes are given.
+    """
+
+    rows: int
+    bad: int
+    clipped: int
+    duplicates: int
+    unknown_neurons: int
+
+
+def read_graph(
+    source: LinkSource, quarantine: Path | None = None, progress: Progress | None = None
+) -> tuple[Graph, ReadFacts]:
+    """The graph of a link list, and what was read.
+
+    Particles, relations and neurons are numbered in the order of first appearance, subject
+    before object: reading more rows after these gives the same rows to all names. Links are
+    distinct by subject, relation and object, with the sum of their rows' weights. Bad rows are
+    written to ``quarantine`` as JSON lines: file, line, reason, row. Cost: O(rows). Source: ours,
+    weights as in seed 000.
+
+    Raises:
+        UsageError: no file, an unknown column, or a limit that is none.
+        InputError: a file that cannot be read or has no known columns, too many bad rows, no link.
+        LimitError: more than ``memory_bytes`` of tables.
+        MissingError: a zstd file, and no library to read it.
+    """
+    progress = progress or Silent()
+    check_columns(source.columns)
+    check_max_bad(source.max_bad)
+    if not source.paths:
+        raise UsageError("no links to read")
+    tables = Tables(source.stakes, source.memory_bytes)
+    with quarantined(quarantine) as bad:
+        for path in source.paths:
+            progress.stage(f"reading {path.name}")
+            for block in _blocks(path, source, bad):
+                tables.add(block)
+                progress.advance(len(block))
+        rows = tables.rows + tables.clipped + bad.count
+        bad.check(rows, source.max_bad)
+        graph = tables.graph()
+    facts = ReadFacts(
+        rows=rows,
+        bad=bad.count,
+        clipped=tables.clipped,
+        duplicates=tables.rows - len(graph),
+        unknown_neurons=tables.unknown_neurons,
+    )
+    return graph, facts
+
+
+def _blocks(path: Path, source: LinkSource, bad: Quarantine) -> Iterator[RowBlock]:
+    name = path.name.casefold().removesuffix(".gz").removesuffix(".zst")
+    yield from read_delimited(path, "," if name.endswith(".csv") else "\t", source.columns, bad)
