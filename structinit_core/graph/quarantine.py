@@ -48,7 +48,8 @@ class Quarantine:
         if self.stream:
             text = row if len(row) <= _SHOWN else row[:_SHOWN] + "…"
             entry = {"file": path.name, "line": line, "reason": reason, "row": text}
-            self.stream.write(json.dumps(entry) + "\n")
+            with _writing(self.path):
+                self.stream.write(json.dumps(entry) + "\n")
 
     def check(self, rows: int, max_bad: float) -> None:
         """Refuse more bad rows than the limit: below 1 a share of ``rows``, else a number.
@@ -79,18 +80,28 @@ def quarantined(path: Path | None) -> Iterator[Quarantine]:
         return
     unfinished = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}")
     try:
-        with unfinished.open("x", encoding="ascii", newline="\n") as stream:
-            bad = Quarantine(stream, path)
+        with _writing(path):
+            stream = unfinished.open("x", encoding="ascii", newline="\n")
+        with stream:
             try:
-                yield bad
+                yield Quarantine(stream, path)
             except InputError:
-                stream.flush()
-                unfinished.replace(path)
+                with _writing(path):
+                    stream.flush()
+                    unfinished.replace(path)
                 raise
-        unfinished.replace(path)
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            raise no_space(path) from error
-        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error
+        with _writing(path):
+            unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path | None) -> Iterator[None]:
+    """Faults of the file system as errors that name the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise no_space(path or Path()) from error
+        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from error

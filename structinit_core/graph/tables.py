@@ -41,19 +41,20 @@ class Tables:
             LimitError: the tables outgrow their memory, or 32-bit rows.
         """
         said = block.amounts > 0
-        self.rows += int(said.sum())
-        self.clipped += len(block) - int(said.sum())
-        particles = self._particles.add(block.text, block.particles[np.repeat(said, 2)])
-        relations = self._relations.add(block.text, block.relations[said])
-        neurons = self._number_neurons(block, said)
-        weights = block.amounts[said]
+        kept = block if said.all() else block[said]
+        self.rows += len(kept)
+        self.clipped += len(block) - len(kept)
+        ends = np.ascontiguousarray(kept.names[:, :2]).reshape(-1, 2)
+        particles = self._particles.add(kept.text, ends)
+        relations = self._relations.add(kept.text, np.ascontiguousarray(kept.names[:, 2]))
+        neurons = self._number_neurons(kept)
+        weights = kept.amounts
         if self._stakes is not None:
             weights = weights * np.append(self._factors, 1.0)[neurons]
-        ends = particles.reshape(-1, 2)
-        keys = np.stack((ends[:, 0], relations, ends[:, 1], neurons), axis=1)
+        keys = np.stack((particles[::2], relations, particles[1::2], neurons), axis=1)
         # a product of two small numbers may be 0, and every weight is positive
         tiny = np.finfo(np.float64).smallest_subnormal
-        self._links.add(keys, block.heights[said], np.maximum(weights, tiny))
+        self._links.add(keys, kept.heights, np.maximum(weights, tiny))
         held = (self._particles, self._relations, self._neurons, self._links)
         if sum(part.nbytes for part in held) > self._memory_bytes:
             raise LimitError(
@@ -62,9 +63,9 @@ class Tables:
                 hint="allow more with --memory",
             )
 
-    def _number_neurons(self, block: RowBlock, said: NDArray[np.bool_]) -> NDArray[np.int32]:
+    def _number_neurons(self, block: RowBlock) -> NDArray[np.int32]:
         """Rows of the neurons, ``NO_NEURON`` where the span is empty; factors of new ones."""
-        spans = block.neurons[said]
+        spans = block.names[:, 3]
         named = spans[:, 1] > spans[:, 0]
         rows = np.full(len(spans), NO_NEURON, np.int32)
         rows[named] = self._neurons.add(block.text, spans[named])
