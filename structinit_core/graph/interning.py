@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from structinit_core.errors import LimitError
+from structinit_core.graph.memory_access import ask_for, word_at
 
 _ROW_BITS = np.uint64(32)
 _MOST = (1 << 31) - 1
+_MIX = np.uint64(0xD6E8FEB86659FD93)
+AHEAD = 8
+"""Names between asking for a place and the next step of the way there."""
 
 Array = NDArray[Any]
 
@@ -85,13 +89,33 @@ def grown(array: Array, needed: int) -> Array:
     return larger
 
 
-@nb.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _hash(data: Array, begin: Any, stop: Any) -> Any:
-    mark = np.uint64(0x9E3779B97F4A7C15)
-    for at in range(begin, stop):
-        mark = (mark ^ np.uint64(data[at])) * np.uint64(0xD6E8FEB86659FD93)
-    mark ^= mark >> np.uint64(32)
-    return mark * np.uint64(0xD6E8FEB86659FD93)
+    size = np.int64(stop - begin)
+    mark = np.uint64(size) * _MIX
+    if size < 8:
+        for at in range(begin, stop):
+            mark = (mark ^ np.uint64(data[at])) * _MIX
+    else:
+        for at in range(begin, stop - 8, 8):
+            mark = (mark ^ word_at(data, at)) * _MIX
+            mark ^= mark >> _ROW_BITS
+        mark = (mark ^ word_at(data, stop - 8)) * _MIX
+    mark ^= mark >> _ROW_BITS
+    return mark * _MIX
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _same(data: Array, begin: Any, text: Array, key: Any, size: Any) -> Any:
+    if size < 8:
+        for at in range(size):
+            if data[begin + at] != text[key + at]:
+                return False
+        return True
+    for at in range(0, size - 8, 8):
+        if word_at(data, begin + at) != word_at(text, key + at):
+            return False
+    return word_at(data, begin + size - 8) == word_at(text, key + size - 8)
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -105,29 +129,46 @@ def _intern(
     adding: bool,
     rows: Array,
 ) -> Any:
-    """Write the row of every span to ``rows``; the count of names afterwards."""
+    """Write the row of every span to ``rows``; the count of names afterwards.
+
+    Slot, offset and text of a name are three places that are in no cache: each is asked for
+    while the names before are looked up.
+    """
     mask = np.uint64(slots.size - 1)
     low = np.uint64(0xFFFFFFFF)
-    for at in range(spans.shape[0]):
+    total = spans.shape[0]
+    marks = np.empty(total, np.uint64)
+    for at in range(total):
+        marks[at] = _hash(data, spans[at, 0], spans[at, 1])
+    for at in range(total):
+        if at + 3 * AHEAD < total:
+            ask_for(slots, np.int64((marks[at + 3 * AHEAD] >> _ROW_BITS) & mask))
+        if at + 2 * AHEAD < total:
+            slot = slots[np.int64((marks[at + 2 * AHEAD] >> _ROW_BITS) & mask)]
+            if slot != 0:
+                ask_for(offsets, np.int64(slot & low) - 1)
+        if at + AHEAD < total:
+            slot = slots[np.int64((marks[at + AHEAD] >> _ROW_BITS) & mask)]
+            if slot != 0:
+                ask_for(text, offsets[np.int64(slot & low) - 1])
         begin, stop = spans[at, 0], spans[at, 1]
-        mark = _hash(data, begin, stop) & ~low
+        mark = marks[at] & ~low
         place = np.int64((mark >> _ROW_BITS) & mask)
         found = np.int64(-1)
         while slots[place] != 0:
             if slots[place] & ~low == mark:
                 row = np.int64(slots[place] & low) - 1
                 key = offsets[row]
-                if offsets[row + 1] - key == stop - begin:
-                    same = 0
-                    while same < stop - begin and text[key + same] == data[begin + same]:
-                        same += 1
-                    if same == stop - begin:
-                        found = row
-                        break
+                if offsets[row + 1] - key == stop - begin and _same(
+                    data, begin, text, key, stop - begin
+                ):
+                    found = row
+                    break
             place = np.int64(np.uint64(place + 1) & mask)
         if found < 0 and adding:
             key = offsets[count]
-            text[key : key + stop - begin] = data[begin:stop]
+            for at_byte in range(stop - begin):
+                text[key + at_byte] = data[begin + at_byte]
             offsets[count + 1] = key + stop - begin
             slots[place] = mark | np.uint64(count + 1)
             found = count

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from structinit_core.errors import LimitError
-from structinit_core.graph.interning import grown
+from structinit_core.graph.interning import AHEAD, grown
+from structinit_core.graph.memory_access import ask_for
 
 _MOST = (1 << 31) - 1
 
@@ -89,8 +90,18 @@ def _add(
     count: int,
 ) -> int:
     mask = np.uint64(slots.size - 1)
-    for at in range(new_keys.shape[0]):
-        place = _place(new_keys, at, mask)
+    total = new_keys.shape[0]
+    places = np.empty(total, np.int64)
+    for at in range(total):
+        places[at] = _place(new_keys, at, mask)
+    for at in range(total):
+        if at + 2 * AHEAD < total:
+            ask_for(slots, places[at + 2 * AHEAD])
+        if at + AHEAD < total:
+            row = slots[places[at + AHEAD]] - 1
+            if row >= 0:
+                ask_for(keys, np.int64(row) * keys.shape[1])
+        place = places[at]
         found = -1
         while slots[place] != 0:
             row = slots[place] - 1
