@@ -50,8 +50,10 @@ def check_columns(columns: Mapping[str, str]) -> None:
             )
 
 
-def layout_of(first: Sequence[str], columns: Mapping[str, str], where: str) -> Layout:
-    """The layout of a file whose first row is ``first``.
+def layout_of(
+    first: Sequence[str], columns: Mapping[str, str], where: str, *, named: bool = False
+) -> Layout:
+    """The layout of a file whose first row, or list of names if ``named``, is ``first``.
 
     ``columns`` says which field is which column and goes before what names say; a column
     mapped to "" is left out. Mapped to numbers from 1 on, which are no names of the first row,
@@ -63,7 +65,7 @@ def layout_of(first: Sequence[str], columns: Mapping[str, str], where: str) -> L
     names = [name.strip().casefold() for name in first]
     given = {column: name for column, name in columns.items() if name}
     numbers = [name for name in given.values() if name.isascii() and name.isdecimal()]
-    if given and len(numbers) == len(given) and not set(numbers) & set(names):
+    if given and not named and len(numbers) == len(given) and not set(numbers) & set(names):
         return _checked(
             Layout(len(first), {column: int(name) - 1 for column, name in given.items()}, False),
             where,
@@ -77,7 +79,7 @@ def layout_of(first: Sequence[str], columns: Mapping[str, str], where: str) -> L
         found = [at for at, name in enumerate(names) if name in ALIASES[column]]
         if free := [at for at in found if at not in taken]:
             places[column] = _only(free, column, names, where)
-    if not places and not columns and len(first) == len(TRIPLE):
+    if not places and not columns and not named and len(first) == len(TRIPLE):
         return Layout(len(first), {column: at for at, column in enumerate(TRIPLE)}, False)
     return _checked(Layout(len(first), places, True), where)
 

@@ -108,10 +108,10 @@ def _hash(data: Array, begin: Any, stop: Any) -> Any:
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _same(data: Array, begin: Any, text: Array, key: Any, size: Any) -> Any:
     if size < 8:
-        for at in range(size):
-            if data[begin + at] != text[key + at]:
-                return False
-        return True
+        same = 0
+        while same < size and data[begin + same] == text[key + same]:
+            same += 1
+        return same == size
     for at in range(0, size - 8, 8):
         if word_at(data, begin + at) != word_at(text, key + at):
             return False

@@ -98,3 +98,25 @@ def opened_lines(path: Path) -> Iterator[LineBuffer]:
         ) from error
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines of ``path`` without their ends.
+
+    Raises:
+        InputError: as :func:`opened_lines`; invalid UTF-8.
+    """
+    with opened_lines(path) as lines:
+        while lines.fill():
+            raw = lines.data[lines.begin : lines.stop].tobytes()
+            lines.begin = lines.stop
+            for line in raw.removesuffix(b"\n").split(b"\n"):
+                lines.number += 1
+                try:
+                    yield lines.number, line.removesuffix(b"\r").decode()
+                except UnicodeDecodeError as error:
+                    raise InputError(
+                        f"invalid UTF-8 at byte {error.start} of the line",
+                        where=f"{path}:{lines.number}",
+                        hint="convert the file to UTF-8, for example with iconv",
+                    ) from error

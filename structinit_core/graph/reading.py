@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from structinit_core.errors import UsageError
 from structinit_core.graph.columns import check_columns
-from structinit_core.graph.delimited import read_delimited
+from structinit_core.graph.formats import read_rows
 from structinit_core.graph.graph import Graph
-from structinit_core.graph.quarantine import Quarantine, check_max_bad, quarantined
-from structinit_core.graph.row_block import RowBlock
+from structinit_core.graph.keyed import KeyedFile, read_stakes
+from structinit_core.graph.labels import read_labels
+from structinit_core.graph.quarantine import check_max_bad, quarantined
 from structinit_core.graph.tables import Tables
 from structinit_core.progress import Progress, Silent
 
@@ -27,7 +28,8 @@ class LinkSource:
 
     paths: Sequence[Path]
     columns: Mapping[str, str] = field(default_factory=dict)
-    stakes: Mapping[str, float] | None = None
+    stakes: KeyedFile | None = None
+    labels: KeyedFile | None = None
     max_bad: float = 0.01
     memory_bytes: int = 4 << 30
 
@@ -69,16 +71,20 @@ def read_graph(
     check_max_bad(source.max_bad)
     if not source.paths:
         raise UsageError("no links to read")
-    tables = Tables(source.stakes, source.memory_bytes)
+    stakes = read_stakes(source.stakes) if source.stakes else None
+    tables = Tables(stakes, source.memory_bytes)
     with quarantined(quarantine) as bad:
         for path in source.paths:
             progress.stage(f"reading {path.name}")
-            for block in _blocks(path, source, bad):
+            for block in read_rows(path, source.columns, bad):
                 tables.add(block)
                 progress.advance(len(block))
         rows = tables.rows + tables.clipped + bad.count
         bad.check(rows, source.max_bad)
         graph = tables.graph()
+    if source.labels:
+        progress.stage("reading labels")
+        graph = replace(graph, labels=read_labels(source.labels, graph.particles))
     facts = ReadFacts(
         rows=rows,
         bad=bad.count,
@@ -87,8 +93,3 @@ def read_graph(
         unknown_neurons=tables.unknown_neurons,
     )
     return graph, facts
-
-
-def _blocks(path: Path, source: LinkSource, bad: Quarantine) -> Iterator[RowBlock]:
-    name = path.name.casefold().removesuffix(".gz").removesuffix(".zst")
-    yield from read_delimited(path, "," if name.endswith(".csv") else "\t", source.columns, bad)

@@ -7,7 +7,7 @@ from math import log1p
 import pytest
 
 from structinit_core.errors import InputError
-from structinit_core.graph import NO_NEURON, Graph, LinkSource, read_graph
+from structinit_core.graph import NO_NEURON, Graph, KeyedFile, LinkSource, read_graph
 
 
 def links(graph: Graph) -> list[tuple[str, str, str, float]]:
@@ -39,7 +39,8 @@ def test_columns_by_their_names(put) -> None:
 
 def test_the_weight_by_stake(put) -> None:
     path = put("a.csv", "neuron,from,to\nn,a,b\nm,a,b\nk,a,b\n,a,c\n")
-    graph, facts = read_graph(LinkSource([path], stakes={"n": 9.0, "k": 0.0}))
+    stakes = KeyedFile(put("stakes.csv", "neuron,stake\nn,9\nk,0\nz,1\n"))
+    graph, facts = read_graph(LinkSource([path], stakes=stakes))
     assert graph.weight == pytest.approx([log1p(9) + 2, 1])
     assert (facts.unknown_neurons, graph.neuron.tolist()) == (2, [0, NO_NEURON])
 
