@@ -58,17 +58,21 @@ class Interner:
         if self.count + len(spans) > _MOST:
             raise LimitError(f"more than {_MOST:,} names")
         self._make_room(len(spans), int((spans[:, 1] - spans[:, 0]).sum()))
-        rows = np.empty(len(spans), np.int32)
-        self.count = _intern(
-            data, spans, self._slots, self._text, self._offsets, self.count, True, rows
-        )
+        rows, self.count = self._look_up(data, spans, adding=True)
         return rows
 
     def find(self, data: NDArray[np.uint8], spans: NDArray[np.int64]) -> NDArray[np.int32]:
         """As :meth:`add`, -1 for a name that is not there."""
+        return self._look_up(data, spans, adding=False)[0]
+
+    def _look_up(
+        self, data: NDArray[np.uint8], spans: NDArray[np.int64], *, adding: bool
+    ) -> tuple[NDArray[np.int32], int]:
         rows = np.empty(len(spans), np.int32)
-        _intern(data, spans, self._slots, self._text, self._offsets, self.count, False, rows)
-        return rows
+        kept = np.asarray(data).view()
+        kept.flags.writeable = False  # one compiled kernel for all that can be given
+        tables = (self._slots, self._text, self._offsets, self.count)
+        return rows, _intern(kept, spans, *tables, adding, rows)
 
     def _make_room(self, names: int, size: int) -> None:
         self._text = grown(self._text, int(self._offsets[self.count]) + size)

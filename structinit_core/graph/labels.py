@@ -19,8 +19,9 @@ _BATCH = 1 << 14
 def read_labels(file: KeyedFile, particles: Names) -> Names:
     """The label of each particle, "" where the file has none: P names.
 
-    The first row of a particle that says something counts, and of its text the first line that is not blank, white
-    space as one blank, cut to :data:`MAX_LABEL` characters. Cost: some 5 µs a row.
+    The first row of a particle that says something counts, and of its text the first line that
+    is not blank, white space as one blank, cut to :data:`MAX_LABEL` characters. Cost: some 5 µs
+    a row.
 
     Raises:
         InputError: an unreadable file, unknown columns. LimitError: a JSON file over 256 MiB.

@@ -41,6 +41,11 @@ class Names:
     def __iter__(self) -> Iterator[str]:
         return (self[row] for row in range(len(self)))
 
+    @property
+    def distinct(self) -> bool:
+        """Whether no name is there twice; makes the index of :meth:`rows`."""
+        return self._index[0].count == len(self)
+
     def find(self, name: str) -> int | None:
         """The first row of ``name``, or ``None``; as :meth:`rows`."""
         row = int(self.rows([name])[0])
@@ -64,7 +69,7 @@ class Names:
         """The distinct names and the first row of each."""
         interner = Interner()
         spans = np.stack((self.offsets[:-1], self.offsets[1:]), axis=1)
-        found = interner.add(np.asarray(self.text), spans)
+        found = interner.add(self.text, spans)
         first = np.full(interner.count + 1, -1, np.int32)
         first[found[::-1]] = np.arange(len(self), dtype=np.int32)[::-1]
         return interner, first

@@ -9,10 +9,11 @@ from pathlib import Path
 from structinit_core.errors import UsageError
 from structinit_core.graph.columns import check_columns
 from structinit_core.graph.formats import read_rows
-from structinit_core.graph.graph import Graph
+from structinit_core.graph.graph import UNTYPED, Graph
 from structinit_core.graph.keyed import KeyedFile, read_stakes
 from structinit_core.graph.labels import read_labels
 from structinit_core.graph.quarantine import check_max_bad, quarantined
+from structinit_core.graph.semcons import discover_semcons
 from structinit_core.graph.tables import Tables
 from structinit_core.progress import Progress, Silent
 
@@ -56,7 +57,8 @@ def read_graph(
 
     Particles, relations and neurons are numbered in the order of first appearance, subject
     before object: reading more rows after these gives the same rows to all names. Links are
-    distinct by subject, relation and object, with the sum of their rows' weights. Bad rows are
+    distinct by subject, relation and object, with the sum of their rows' weights. Where no row
+    has a relation, links that label links give some, see :func:`discover_semcons`. Bad rows are
     written to ``quarantine`` as JSON lines: file, line, reason, row. Cost: O(rows). Source: ours,
     weights as in seed 000.
 
@@ -82,6 +84,9 @@ def read_graph(
         rows = tables.rows + tables.clipped + bad.count
         bad.check(rows, source.max_bad)
         graph = tables.graph()
+    if list(graph.relations) == [UNTYPED]:
+        progress.stage("looking for semcons")
+        graph = discover_semcons(graph)
     if source.labels:
         progress.stage("reading labels")
         graph = replace(graph, labels=read_labels(source.labels, graph.particles))
