@@ -39,15 +39,18 @@ class LinkSource:
 class ReadFacts:
     """What was read.
 
-    rows: all of them. bad: set aside. clipped: said nothing positive. duplicates: said what a
-    row before had said. unknown_neurons: without a known stake above 0, where stakes are given.
+    files: name and rows of each. rows: all of them. bad: set aside. clipped: said nothing
+    positive. duplicates: said what a row before had said. unknown_neurons: without a known stake
+    above 0, where stakes are given. semcons: relations found in labelling links.
     """
 
+    files: tuple[tuple[str, int], ...]
     rows: int
     bad: int
     clipped: int
     duplicates: int
     unknown_neurons: int
+    semcons: int
 
 
 def read_graph(
@@ -76,25 +79,31 @@ def read_graph(
     stakes = read_stakes(source.stakes) if source.stakes else None
     tables = Tables(stakes, source.memory_bytes)
     with quarantined(quarantine) as bad:
+        files: list[tuple[str, int]] = []
         for path in source.paths:
             progress.stage(f"reading {path.name}")
+            before = tables.rows + bad.count
             for block in read_rows(path, source.columns, bad):
                 tables.add(block)
                 progress.advance(len(block))
-        rows = tables.rows + tables.clipped + bad.count
+            files.append((path.name, tables.rows + bad.count - before))
+        rows = tables.rows + bad.count
         bad.check(rows, source.max_bad)
         graph = tables.graph()
+    found = graph
     if list(graph.relations) == [UNTYPED]:
         progress.stage("looking for semcons")
-        graph = discover_semcons(graph)
+        found = discover_semcons(graph)
     if source.labels:
         progress.stage("reading labels")
-        graph = replace(graph, labels=read_labels(source.labels, graph.particles))
+        found = replace(found, labels=read_labels(source.labels, graph.particles))
     facts = ReadFacts(
+        files=tuple(files),
         rows=rows,
         bad=bad.count,
         clipped=tables.clipped,
-        duplicates=tables.rows - len(graph),
+        duplicates=tables.rows - tables.clipped - len(graph),
         unknown_neurons=tables.unknown_neurons,
+        semcons=len(found.relations) - len(graph.relations),
     )
-    return graph, facts
+    return found, facts

@@ -1,7 +1,8 @@
 """Plain lines of a delimited file to columns, straight from the bytes (numba).
 
-What is not plain is left to the exact reader: quotes, control characters, invalid UTF-8, a
-number in another form than decimal, a missing field, anything that may be a fault.
+What is not plain is left to the exact reader: a quote or a newline within quotes, control
+characters, invalid UTF-8, a number in another form than decimal, a missing field, anything that
+may be a fault.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from structinit_core.graph.rows import MAX_NAME_BYTES
 
 PLAIN, OTHER, BLANK = range(3)
 """What a line is: read here, left to the exact reader, or empty."""
-_ORDINARY, _DELIMITER, _NEWLINE, _RETURN, _HIGH, _IRREGULAR = range(6)
+_ORDINARY, _DELIMITER, _NEWLINE, _RETURN, _HIGH, _IRREGULAR, _QUOTE = range(7)
 _COLUMNS = ("from", "to", "relation", "neuron", "amount", "rating", "valence", "height")
 _FROM, _TO, _RELATION, _NEURON, _AMOUNT, _RATING, _VALENCE, _HEIGHT, _TIMESTAMP = range(9)
 _IGNORED = -1
@@ -35,7 +36,7 @@ def byte_classes(delimiter: str, *, quoting: bool) -> NDArray[np.uint8]:
     classes[128:] = _HIGH
     classes[ord("\n")], classes[ord("\r")] = _NEWLINE, _RETURN
     if quoting:
-        classes[ord('"')] = _IRREGULAR
+        classes[ord('"')] = _QUOTE
     classes[ord(delimiter)] = _DELIMITER
     return classes
 
@@ -74,6 +75,7 @@ def scan_lines(
     while at < stop and row < lines.shape[0]:
         first = start = at
         field = 0
+        closed = 0  # where the quotes around the field end
         valence = 1
         names[row] = 0
         amounts[row] = 1.0
@@ -89,25 +91,33 @@ def scan_lines(
                 at += size
                 good = size > 0
                 continue
+            if kind == _QUOTE and at == start and not closed:
+                start = at + 1
+                closed = _closing(data, start, stop, classes)
+                good = closed > 0
+                at = max(at, closed + 1)
+                continue
             ends = kind == _NEWLINE or (kind == _RETURN and data[at + 1] == 10)
-            if not (ends or kind == _DELIMITER) or field == fields:
+            loose = closed > 0 and closed + 1 < at
+            if not (ends or kind == _DELIMITER) or loose or field == fields:
                 good = False
                 break
             column = columns[field]
             field += 1
+            past = closed if closed > 0 else at
             if column == _IGNORED:
                 pass
             elif column <= _NEURON:
-                size = at - start
+                size = past - start
                 if size > MAX_NAME_BYTES or (size == 0 and column <= _TO):
                     good = False
                 elif size > 0:
                     good = data[start] != 32
                     names[row, column, 0] = start
-                    names[row, column, 1] = at
-            elif at > start:
+                    names[row, column, 1] = past
+            elif past > start:
                 negative = data[start] == 45
-                digits, value, shift = _decimal(data, start + negative, at)
+                digits, value, shift = _decimal(data, start + negative, past)
                 whole = digits > 0 and shift == 0
                 if digits == 0:
                     good = False
@@ -127,6 +137,7 @@ def scan_lines(
                 break
             at += 1
             start = at
+            closed = 0
         while data[at] != 10:
             at += 1
         lines[row, 0], lines[row, 1] = first, at
@@ -138,6 +149,19 @@ def scan_lines(
         at += 1
         row += 1
     return row
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _closing(data: Array, at: Any, stop: Any, classes: Array) -> Any:
+    """Where the quote opened before ``at`` is closed; 0 where something else comes first."""
+    while True:
+        kind = classes[data[at]]
+        if kind == _QUOTE:
+            return at
+        size = _character(data, at, stop) if kind == _HIGH else 1
+        if size == 0 or kind not in (_ORDINARY, _DELIMITER, _HIGH):
+            return 0
+        at += size
 
 
 @nb.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]

@@ -17,7 +17,7 @@ from structinit_core.graph.row_block import RowBlock
 
 
 class Tables:
-    """What has been read so far.
+    """What has been read so far: ``rows`` in all, ``clipped`` ones that say nothing positive.
 
     The weight of a row is its amount times the factor of its neuron: ln(1 + stake) where
     ``stakes`` are given, and 1 where the stake is unknown, is 0, or nobody is named. Rows
@@ -42,7 +42,7 @@ class Tables:
         """
         said = block.amounts > 0
         kept = block if said.all() else block[said]
-        self.rows += len(kept)
+        self.rows += len(block)
         self.clipped += len(block) - len(kept)
         ends = np.ascontiguousarray(kept.names[:, :2]).reshape(-1, 2)
         particles = self._particles.add(kept.text, ends)

@@ -115,6 +115,7 @@ def test_files_are_one_list_in_the_order_given(put) -> None:
     back, _ = read_graph(LinkSource([two, one]))
     assert list(forth.particles) == ["a", "b", "c"]
     assert list(back.particles) == ["b", "a", "c"]
+    assert facts.files == (("a.csv", 2), ("b.tsv", 1))
     assert (facts.rows, len(forth)) == (3, 3)
     assert list(forth.relations) == ["", "r"]
 

@@ -110,6 +110,17 @@ def test_a_quote_that_is_never_closed_costs_one_line(put) -> None:
     assert "never closed" in bad[0]
 
 
+def test_quotes_that_hold_no_quote_are_scanned(put, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put("a.csv", 'from,to,amount\n"a","b, c","2"\r\n"","кот",""\n"d""e",f,1\n')
+    exact: list[object] = []
+    check = delimited.check_row
+    monkeypatch.setattr(delimited, "check_row", lambda *row: exact.append(row) or check(*row))
+    rows, bad = said(path, ",", scanned=True)
+    assert [row[0][:2] for row in rows] == [[b"a", b"b, c"], [b'd"e', b"f"]]  # type: ignore[index]
+    assert len(bad) == 1
+    assert [row[0][0] for row in exact] == ["", 'd"e']  # type: ignore[index]
+
+
 def test_tabs_know_no_quotes(put) -> None:
     rows, bad = said(put("a.tsv", 'a "b"\tr\t"c\n'), "\t", scanned=True)
     assert not bad

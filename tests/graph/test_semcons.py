@@ -17,7 +17,8 @@ def test_an_axon_is_the_hash_of_both_names() -> None:
 
 def relations(put, rows: list[tuple[str, str, float]]) -> tuple[list[str], dict[str, str]]:
     text = "from,to,amount\n" + "".join(f"{p},{q},{w}\n" for p, q, w in rows)
-    graph, _ = read_graph(LinkSource([put("a.csv", text)]))
+    graph, facts = read_graph(LinkSource([put("a.csv", text)]))
+    assert facts.semcons == len(graph.relations) - 1
     return list(graph.relations), {
         graph.particles[p] + graph.particles[q]: graph.relations[r]
         for p, r, q in zip(graph.subject, graph.relation, graph.object, strict=True)
