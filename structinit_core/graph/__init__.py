@@ -2,26 +2,44 @@
 
 from structinit_core.graph.directed import Directed, both_ways, directed
 from structinit_core.graph.graph import NO_NEURON, UNTYPED, Graph
+from structinit_core.graph.keyed import KeyedFile
 from structinit_core.graph.keys import asked_most, worth
 from structinit_core.graph.names import Names
 from structinit_core.graph.paths import PathModel, PathOptions, fit_paths
 from structinit_core.graph.predictions import Predictions
 from structinit_core.graph.ranking import Ranking, filtered_ranks
+from structinit_core.graph.reading import LinkSource, ReadFacts, read_graph
+from structinit_core.graph.semcons import axon, discover_semcons
+from structinit_core.graph.splitting import LeftOut, numbered_like, split_links
+from structinit_core.graph.stored import GRAPH_KIND, GRAPH_VERSION, open_graph, save_graph
 
 __all__ = [
+    "GRAPH_KIND",
+    "GRAPH_VERSION",
     "NO_NEURON",
     "UNTYPED",
     "Directed",
     "Graph",
+    "KeyedFile",
+    "LeftOut",
+    "LinkSource",
     "Names",
     "PathModel",
     "PathOptions",
     "Predictions",
     "Ranking",
+    "ReadFacts",
     "asked_most",
+    "axon",
     "both_ways",
     "directed",
+    "discover_semcons",
     "filtered_ranks",
     "fit_paths",
+    "numbered_like",
+    "open_graph",
+    "read_graph",
+    "save_graph",
+    "split_links",
     "worth",
 ]
