@@ -23,13 +23,16 @@ Floats = NDArray[np.float64]
 class Focus:
     """A distribution over particles and how the iteration came to it.
 
-    values: float64 (P,), positive, sum 1. residuals: of every iteration, the L1 distance
-    between two successive vectors. converged: whether the last one is below the tolerance.
+    values: float64 (P,), positive, sum 1. residuals: of every step, the L1 distance between
+    what it began with and what it gave. converged: whether the last one is below the tolerance.
+    contraction: by how much a step was observed to shrink the error, which is no proven rate;
+    ``None`` after too few steps.
     """
 
     values: Floats
     residuals: tuple[float, ...]
     converged: bool
+    contraction: float | None
 
     @property
     def iterations(self) -> int:
@@ -40,17 +43,6 @@ class Focus:
     def residual(self) -> float:
         """The last residual."""
         return self.residuals[-1]
-
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        """Each residual over the one before it: what was observed, not a proven rate."""
-        pairs = zip(self.residuals[1:], self.residuals, strict=False)
-        return tuple(after / before for after, before in pairs if before > 0)
-
-    @property
-    def observed_contraction(self) -> float | None:
-        """The median of :attr:`ratios`, ``None`` after a single step."""
-        return float(np.median(self.ratios)) if self.ratios else None
 
 
 def pagerank(
@@ -65,7 +57,8 @@ def pagerank(
 
     A holds the weights of all links, whatever their relation. The mass of particles without
     out-links goes to all alike. Steps are made, each renormalised to sum 1, until two
-    successive vectors differ by less than ``tolerance`` in L1, or ``limit`` is reached.
+    successive vectors differ by less than ``tolerance`` in L1, or ``limit`` is reached; the
+    observed contraction is the median ratio of successive differences.
     ``start`` is an earlier focus; particles beyond its length begin with 1/P, and those that
     nobody links to begin with their mean, for in every later step they are equal. That, and
     the dangling mass as one number, leave to a step only links between particles that are
@@ -113,7 +106,14 @@ def pagerank(
         values, base = after, fresh
     focus = np.full(count, base)
     focus[core] = values
-    return Focus(focus, tuple(residuals), residuals[-1] < tolerance)
+    return Focus(focus, tuple(residuals), residuals[-1] < tolerance, median_ratio(residuals))
+
+
+def median_ratio(residuals: list[float]) -> float | None:
+    """The median of each residual over the one before it, ``None`` where there is no such pair."""
+    pairs = zip(residuals[1:], residuals, strict=False)
+    ratios = [after / before for after, before in pairs if before > 0]
+    return float(np.median(ratios)) if ratios else None
 
 
 def out_weight(graph: Graph) -> Floats:
