@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -57,6 +58,12 @@ class Layers:
         After all layers, or what the feed-forward of layer ``before`` takes in, not yet
         normalised.
         """
+        last = self.blueprint.layers - 1 if before is None else before
+        taken, after = next(islice(self.passed(ids), last, None))
+        return after if before is None else taken
+
+    def passed(self, ids: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of each layer what its feed-forward takes in and the stream after it, (n, T, d) both."""
         stream, batch = self.stream, ids.shape[1]
         hidden = stream.embed[ids]
         if stream.position is not None:
@@ -64,18 +71,15 @@ class Layers:
         for layer in range(self.blueprint.layers):
             heads = [head for head in stream.heads if head.layer == layer]
             units = [part for part in stream.units if part.layer == layer]
-            taken = hidden
+            before = hidden
             if heads:
                 hidden = hidden + self.attended(heads, self.normalised(hidden))
-            if not self.wiring.parallel:
-                taken = hidden
-            if layer == before:
-                return taken
+            taken = before if self.wiring.parallel else hidden
             if units:
                 normed = self.normalised(taken)
                 for part in units:
                     hidden = hidden + self.fed_forward(part, normed)
-        return hidden
+            yield taken, hidden
 
     def normalised(self, hidden: Tensor) -> Tensor:
         """``hidden`` after a norm with gain 1 and no bias."""

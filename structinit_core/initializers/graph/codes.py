@@ -17,7 +17,7 @@ SHIFT = 0.0
 """Nats taken off each log-ratio before it is cut at 0 (ibid., ln k for k negative samples)."""
 _FLOOR = 1e-3
 """Of the mean mass of a token: what one has that never follows another."""
-_ROWS, _SAMPLED_ENTRIES = 1024, 1 << 24
+_ROWS, _SAMPLED_ENTRIES = 512, 1 << 23
 _NEWTON_STEPS = 6
 _LARGEST_GAIN = 20.0
 

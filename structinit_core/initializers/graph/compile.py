@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
+from structinit_core.blueprint import Blueprint
 from structinit_core.graph import Graph
-from structinit_core.initializers.closed_form.layers import Layers
 from structinit_core.initializers.closed_form.parts import (
-    Head,
     Units,
-    Weights,
     as_float,
-    write_heads,
-    write_units,
 )
 from structinit_core.initializers.graph.codes import factorised
 from structinit_core.initializers.graph.heads import (
@@ -31,37 +23,13 @@ from structinit_core.initializers.graph.heads import (
 from structinit_core.initializers.graph.keys import Keys
 from structinit_core.initializers.graph.layout import GraphStream, divide_graph, place_graph
 from structinit_core.initializers.graph.maps import longest_mapped, relation_map
+from structinit_core.initializers.graph.parts import GraphParts
 from structinit_core.initializers.graph.storing import store
 from structinit_core.initializers.graph.tables import next_tokens
 from structinit_core.initializers.graph.tokens import GraphTokens
 from structinit_core.initializers.graph.units import map_units
-from structinit_core.initializers.stream import Compiled, compiled_stream
 from structinit_core.model import read_wiring
 from structinit_core.progress import Progress
-
-
-@dataclass(frozen=True)
-class GraphParts:
-    """Rows, heads and units of a compiled graph: what :class:`Layers` runs."""
-
-    embed: Tensor
-    position: Tensor | None
-    unembed: Tensor
-    heads: tuple[Head, ...]
-    units: tuple[Units, ...]
-
-    def tensors(self, blueprint: Blueprint, seed: int) -> Iterator[tuple[TensorSpec, Tensor]]:
-        """Every stored tensor of the model in blueprint order."""
-        weights = Weights(blueprint, seed)
-        write_heads(self.heads, weights)
-        write_units(self.units, weights)
-        outer: Compiled = {
-            (Role.EMBED, Kind.WEIGHT, None): self.embed,
-            (Role.HEAD, Kind.WEIGHT, None): self.unembed,
-        }
-        if self.position is not None:
-            outer[Role.POSITION, Kind.WEIGHT, None] = self.position
-        return compiled_stream(blueprint, weights.parts | outer, seed)
 
 
 def compile_graph(
@@ -102,9 +70,7 @@ def compile_graph(
     if keys is None:
         return parts
     progress.stage("answers")
-    network = Layers(parts, blueprint, wiring)
-    head, stored = store(keys, network, parts.unembed, stream, tokens, seed, device)
-    return replace(parts, unembed=head, units=units + stored)
+    return store(keys, parts, sight, tokens, seed, device)
 
 
 def head_rows(stream: GraphStream) -> Tensor:

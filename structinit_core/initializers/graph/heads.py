@@ -110,8 +110,9 @@ def relation_heads(
         query, key = sight.gated(layer, relation_match(relation, tokens, stream, norm))
         codes = stream.at.predict[:, : len(matrix)]
         read, write = codes / (norm * stream.scale), stream.scale * codes @ matrix.T
-        parts = _maps(sight.blueprint, read, write)
-        heads.append(Head(layer, index, as_float(query), as_float(key), *parts))
+        value, output = _maps(sight.blueprint, read, write)
+        asks = tokens.relation_token(relation)
+        heads.append(Head(layer, index, as_float(query), as_float(key), value, output, asks=asks))
     return tuple(heads)
 
 
@@ -127,8 +128,7 @@ def relation_places(blueprint: Blueprint) -> list[tuple[int, int]]:
 
 def relation_match(relation: int, tokens: GraphTokens, stream: GraphStream, norm: float) -> Floats:
     """A functional (d,) of normalised rows: 1 at the token of a relation, near 0 or below else."""
-    token = int(tokens.relation(np.array([relation]))[0])
-    signs = stream.identity[token] / np.sqrt(stream.size.own)
+    signs = stream.identity[tokens.relation_token(relation)] / np.sqrt(stream.size.own)
     own = stream.at.own @ signs / (norm * stream.length)
     marks = stream.at.kinds[:, 1] - stream.at.constant[:, 0]
     match: Floats = own + marks / (norm * stream.level)

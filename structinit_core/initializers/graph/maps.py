@@ -36,7 +36,7 @@ def relation_map(
     O(nnz·r + (P + r)·r²). Source: seed 000's P = E⁺·A·(E⁺)ᵀ, with log-ratios.
     """
     weights = directed_weights(graph, directed)
-    token = int(tokens.relation(np.array([directed]))[0])
+    token = tokens.relation_token(directed)
     first = tokens.first_particle
     left, right = codes.left[first:].double().numpy(), codes.right[first:].double().numpy()
     subjects = np.flatnonzero(np.diff(weights.indptr))

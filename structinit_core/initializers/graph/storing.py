@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from structinit_core.blueprint import Blueprint
 from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.closed_form.layers import Layers
 from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Units, as_float
+from structinit_core.initializers.graph.heads import Sight
 from structinit_core.initializers.graph.keys import Keys
-from structinit_core.initializers.graph.layout import GraphStream
 from structinit_core.initializers.graph.memory import fit_answers
+from structinit_core.initializers.graph.parts import GraphParts
 from structinit_core.initializers.graph.tokens import FRAME_ID, GraphTokens
-from structinit_core.initializers.graph.units import as_units, key_units
+from structinit_core.initializers.graph.units import THRESHOLD, as_units, key_units
 
 _ANSWER_ENERGY = 0.01
 """Squared length of the longest answer in the stream, over that of a token."""
@@ -25,59 +30,52 @@ _EXACT, _ALIKE = 1 << 37, 64
 
 def store(
     keys: Keys,
-    network: Layers,
-    head: Tensor,
-    stream: GraphStream,
+    parts: GraphParts,
+    sight: Sight,
     tokens: GraphTokens,
     seed: int,
     device: torch.device,
-) -> tuple[Tensor, tuple[Units, ...]]:
-    """The ``head`` (V, d) of ``network`` and units, with all ``keys`` stored behind its own.
+) -> GraphParts:
+    """``parts`` with all ``keys`` stored in units behind their own, their answers in the head.
 
     A key's answer is fitted to what its objects' logits lack in the states that the network
-    has at the key, and divided by what its unit really passes on there. A unit stores one key.
-    Memory O(K·d).
+    has at the key, and divided by what its unit really passes on there. A unit stores one key,
+    the most valuable in the first layer. Memory O(K·d).
 
     Raises:
         IncompatibleError: more keys than free units.
     """
-    blueprint, low = network.blueprint, 0
-    states, passed, ups = [], [], []
-    layers = _spread(len(keys), network)
-    for layer, count in layers:
-        some = slice(low, low + count)
-        up, threshold = key_units(keys.before[some], keys.own[some], stream, blueprint)
-        state, into = _met(network, keys.before[some], keys.own[some], layer, up)
-        states.append(state)
-        passed.append(ACTIVATIONS[blueprint.activation](into - threshold))
-        ups.append(up)
-        low += count
-    lacking = _lacking(keys, torch.cat(states), head, tokens)
+    stream, blueprint, head = sight.stream, sight.blueprint, parts.unembed
+    layers = _spread(len(keys), free_units(parts.units, blueprint))
+    states, into = _met(keys, parts, np.repeat(*np.array(layers).T), sight)
+    lacking = _lacking(keys, states, head, tokens)
     answers = fit_answers(lacking, stream.size.answer, seed, device)
     longest = max(float(answers.values.norm(dim=1).max()), 1e-9)
     scale = np.sqrt(_ANSWER_ENERGY * blueprint.width) / longest
+    passed = ACTIVATIONS[blueprint.activation](into - THRESHOLD)
+    values = scale * answers.values / passed[:, None]
     write = as_float(stream.at.answer)
     head = head.clone()
     head[tokens.first_particle :] += answers.codes @ write.T / (scale * stream.later)
-    parts, low = [], 0
-    for (layer, count), up, real in zip(layers, ups, passed, strict=True):
-        values = scale * answers.values[low : low + count] / real[:, None]
-        parts.append(as_units(layer, up, threshold, write @ values.T, stream, blueprint))
+    units, low = list(parts.units), 0
+    for layer, count in layers:
+        some = slice(low, low + count)
+        up = key_units(keys.before[some], keys.own[some], stream, blueprint)
+        units.append(as_units(layer, up, THRESHOLD, write @ values[some].T, stream, blueprint))
         low += count
-    return head, tuple(parts)
+    return replace(parts, unembed=head, units=tuple(units))
 
 
-def free_units(network: Layers) -> list[int]:
+def free_units(units: Sequence[Units], blueprint: Blueprint) -> list[int]:
     """Units of each layer that nothing is written into yet."""
-    used = [0] * network.blueprint.layers
-    for part in network.stream.units:
+    used = [0] * blueprint.layers
+    for part in units:
         used[part.layer] += len(part.up)
-    return [network.blueprint.feed_forward - count for count in used]
+    return [blueprint.feed_forward - count for count in used]
 
 
-def _spread(count: int, network: Layers) -> list[tuple[int, int]]:
+def _spread(count: int, free: list[int]) -> list[tuple[int, int]]:
     """(layer, keys) of the layers that hold any, as even as there is room."""
-    free = free_units(network)
     if count > sum(free):
         raise IncompatibleError(
             f"config: {count} keys need as many feed-forward units, {sum(free)} are free"
@@ -94,17 +92,30 @@ def _spread(count: int, network: Layers) -> list[tuple[int, int]]:
 
 
 def _met(
-    network: Layers, before: NDArray[np.int64], own: NDArray[np.int64], layer: int, up: Tensor
+    keys: Keys, parts: GraphParts, layers: NDArray[np.int64], sight: Sight
 ) -> tuple[Tensor, Tensor]:
-    """What the head reads (K, d) and what goes into each key's unit (K,) where its key stands."""
-    states, into = torch.empty_like(up), torch.empty(len(up))
-    for low in range(0, len(up), _KEYS_AT_ONCE):
-        some = slice(low, low + _KEYS_AT_ONCE)
-        frame = np.full(len(own[some]), FRAME_ID)
-        ids = torch.from_numpy(np.stack((frame, before[some], own[some]), axis=1))
-        reached = network.normalised(network.residual(ids, before=layer)[:, -1])
-        into[some] = (reached * up[some]).sum(dim=1)
-        states[some] = network.normalised(network.residual(ids)[:, -1])
+    """What the head reads (K, d) and what goes into each key's unit (K,) where its key stands.
+
+    ``layers`` (K,): of the units. Keys of one token pass together, by the heads that copy and
+    those that ask for this token: all others add nothing there.
+    """
+    stream, blueprint = sight.stream, sight.blueprint
+    states, into = torch.empty(len(keys), blueprint.width), torch.empty(len(keys))
+    order = np.argsort(keys.own, kind="stable")
+    for alike in np.split(order, np.flatnonzero(np.diff(keys.own[order])) + 1):
+        token = int(keys.own[alike[0]])
+        heads = tuple(head for head in parts.heads if head.asks in (None, token))
+        network = Layers(replace(parts, heads=heads), blueprint, sight.wiring)
+        for rows in np.array_split(alike, -(-len(alike) // _KEYS_AT_ONCE)):
+            own, before = keys.own[rows], keys.before[rows]
+            ids = torch.from_numpy(np.stack((np.full(len(rows), FRAME_ID), before, own), axis=1))
+            up, at = key_units(before, own, stream, blueprint), torch.from_numpy(rows)
+            for layer, (taken, after) in enumerate(network.passed(ids)):
+                here = torch.from_numpy(layers[rows] == layer)
+                reached = network.normalised(taken[here, -1])
+                into[at[here]] = (reached * up[here]).sum(dim=1)
+                if layer == blueprint.layers - 1:
+                    states[at] = network.normalised(after[:, -1])
     return states, into
 
 

@@ -46,6 +46,10 @@ class GraphTokens:
         ids: Ids = 1 + 2 * (directed % self.relations) + directed // self.relations
         return ids.astype(np.int64)
 
+    def relation_token(self, directed: int) -> int:
+        """The token of one directed relation."""
+        return int(self.relation(np.array([directed]))[0])
+
     def particle(self, rows: NDArray[np.integer]) -> Ids:
         """Tokens of particles."""
         return rows.astype(np.int64) + self.first_particle

@@ -15,9 +15,9 @@ from structinit_core.initializers.graph.heads import relation_match
 from structinit_core.initializers.graph.layout import COPIED, GraphStream
 from structinit_core.initializers.graph.tokens import GraphTokens
 
-_THRESHOLD = 1.9
-"""Of the two cosines of a key together; two random identity codes seldom reach 0.8."""
 _SLOPE = 80.0
+THRESHOLD = 1.9 * _SLOPE
+"""Of the two cosines of a key together; two random identity codes seldom reach 0.8."""
 _OPEN = 12.0
 """What goes into the activation behind an open gate: it is the identity there."""
 
@@ -26,10 +26,10 @@ Floats = NDArray[np.float64]
 
 def key_units(
     before: NDArray[np.int64], own: NDArray[np.int64], stream: GraphStream, blueprint: Blueprint
-) -> tuple[Tensor, float]:
-    """What each unit compares, (K, d) float32, and its threshold, before the activation.
+) -> Tensor:
+    """What each unit compares, float32 (K, d), above :data:`THRESHOLD` where it fires.
 
-    A unit fires at token ``own`` where the token before it is ``before``, nowhere else.
+    That is at token ``own`` where the token before it is ``before``, nowhere else.
     """
     at, norm = stream.at, stream.later
     copied = np.sqrt(COPIED * blueprint.width)
@@ -38,7 +38,7 @@ def key_units(
     others = (at.before_own / copied * scale).astype(np.float32)
     up = stream.identity[own].astype(np.float32) @ reads.T
     up += stream.identity[before].astype(np.float32) @ others.T
-    return torch.from_numpy(up), _SLOPE * _THRESHOLD
+    return torch.from_numpy(up)
 
 
 def as_units(
