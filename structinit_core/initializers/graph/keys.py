@@ -13,7 +13,7 @@ from structinit_core.initializers.graph.tokens import GraphTokens
 
 KNOWN = 0.8
 """Probability of the known objects of a key, where there are any, together."""
-MARGIN = 0.5
+MARGIN = 1.0
 """Nats between the least likely known object of a key and the likeliest that is predicted."""
 PREDICTED = 10
 """Objects predicted for a key, at most."""
@@ -27,15 +27,15 @@ class Keys:
     """What to store: at token ``own`` after token ``before`` the chances of objects.
 
     before, own: int64 (K,); objects: CSR float64 (K, P), and others: float64 (K,), what all
-    other objects have together, both up to a factor of each key; known: int64 (K,), how many of
-    a row are links of the graph. The most valuable come first.
+    other objects have together, both up to a factor of each key; known: bool (nnz,), which
+    are links of the graph. The most valuable come first.
     """
 
     before: NDArray[np.int64]
     own: NDArray[np.int64]
     objects: sp.csr_array
     others: NDArray[np.float64]
-    known: NDArray[np.int64]
+    known: NDArray[np.bool_]
 
     def __len__(self) -> int:
         """K."""
@@ -54,7 +54,7 @@ def choose_keys(
     First those with known objects, by the ``value`` (E,) of their links, both ways; then
     those without that new links are likeliest to ask and paths answer best. Known objects
     share 0.8 by weight, all others what is left in the proportions predicted, the likeliest at
-    most e^−½ of the least likely known one; without a model the known ones share 0.99.
+    most e⁻¹ of the least likely known one; without a model the known ones share 0.99.
     """
     relations = len(graph.relations)
     subject = np.concatenate((graph.subject, graph.object)).astype(np.int64)
@@ -70,19 +70,38 @@ def choose_keys(
     known = sp.coo_array((weights, (place[which][kept], object_[kept])), shape=shape).tocsr()
     share = _SURE if model is None else KNOWN
     known = sp.csr_array(sp.diags_array(share / known.sum(axis=1)) @ known)
+    known.sort_indices()
     asked = query[order]
-    counts = np.bincount(place[which][kept], minlength=len(order))
     if model is None:
-        return _keys(asked, known, np.full(len(asked), 1 - share), counts, tokens)
+        others = np.full(len(asked), 1 - share)
+        return _keys(asked, known, others, np.ones(known.nnz, np.bool_), tokens)
     here = model.predict(*_split(asked, relations), PREDICTED)
     least = np.minimum.reduceat(known.data, known.indptr[:-1])
     chances, others = _chances(here, shape[1], 1 - KNOWN, least * np.exp(-MARGIN))
     new = _new_queries(model, query, room - len(order), relations)
-    fresh = _chances(new, shape[1], 1.0, np.ones(len(new)))
-    both = sp.csr_array(sp.vstack((known + chances, fresh[0])))
+    fresh, their_others = _chances(new, shape[1], 1.0, np.ones(len(new)))
+    objects = sp.csr_array(sp.vstack((known + chances, fresh)))
+    objects.sort_indices()
     asked = np.concatenate((asked, new.subject.astype(np.int64) * (2 * relations) + new.relation))
-    counts = np.concatenate((counts, np.zeros(len(new), np.int64)))
-    return _keys(asked, both, np.concatenate((others, fresh[1])), counts, tokens)
+    return _keys(
+        asked,
+        objects,
+        np.concatenate((others, their_others)),
+        _among(objects, known),
+        tokens,
+    )
+
+
+def _among(objects: sp.csr_array, known: sp.csr_array) -> NDArray[np.bool_]:
+    """Which entries of ``objects`` are in ``known``, of its first rows."""
+    cells = (_cells(matrix, objects.shape[1]) for matrix in (objects, known))
+    return np.isin(*cells, assume_unique=True)
+
+
+def _cells(matrix: sp.csr_array, columns: int) -> NDArray[np.int64]:
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    cells: NDArray[np.int64] = rows * columns + matrix.indices
+    return cells
 
 
 def _new_queries(
@@ -125,7 +144,7 @@ def _keys(
     asked: NDArray[np.int64],
     objects: sp.csr_array,
     others: NDArray[np.float64],
-    known: NDArray[np.int64],
+    known: NDArray[np.bool_],
     tokens: GraphTokens,
 ) -> Keys:
     subject, relation = _split(asked, tokens.relations)

@@ -26,7 +26,7 @@ COPIED = 0.4
 """Squared length of each code copied from the token before, over that of a token."""
 _FILLERS = 2
 _KINDS = 3
-_LEAST = 8
+_LEAST, _CODE = 8, 32
 _BLOCK_ELEMENTS = 1 << 22
 
 Floats = NDArray[np.float64]
@@ -104,7 +104,7 @@ def divide_graph(blueprint: Blueprint) -> GraphDimensions:
     width = blueprint.width
     positions = 2 * max(1, min(8, width // 16)) if blueprint.learned_positions else 0
     lost = 1 if blueprint.norm is Norm.LAYER else 0
-    code = min(blueprint.head_width, width // 6)
+    code = min(blueprint.head_width, max(_CODE, width // 10), width // 6)
     answer = width - lost - positions - 1 - _KINDS - 4 * code
     if code - _FILLERS < _LEAST or answer < _LEAST:
         raise IncompatibleError(

@@ -1,4 +1,4 @@
-"""Answers of a key-value memory: alternating ridge regressions on a sparse table of logits."""
+"""Answers of a key-value memory: random codes of objects, values by one ridge regression."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from torch import Tensor
 
 from structinit_core.linalg import generator
 
-_SWEEPS = 2
 _ELSEWHERE = 4.0
 """Weight of the wish that a key adds nothing to all other objects, over one stored answer."""
 _RIDGE = 1e-3
-_HUB, _SHARED = 3, 0.7
-"""Answers above which a key's objects share a part of their codes, and its length."""
+_HUB, _SHARED = 4, 0.7
+"""Known objects above which those of a key share a part of their codes, and its length."""
+_PREDICTED = 0.3
+"""Weight of a predicted object, over a known one."""
 _BATCH_ELEMENTS = 1 << 22
 
 
@@ -29,28 +30,30 @@ class Answers:
     codes: Tensor
 
 
-def fit_answers(wanted: sp.csr_array, width: int, seed: int, device: torch.device) -> Answers:
+def fit_answers(
+    wanted: sp.csr_array, known: NDArray[np.bool_], width: int, seed: int, device: torch.device
+) -> Answers:
     """Values of K keys and codes of P objects whose products come near ``wanted`` (K, P).
 
-    Stored entries of ``wanted`` are what a key adds to the logit of an object; all others are
-    wished to be 0. Codes start as random signs of length 1, to which the objects of a key with
-    many add signs of their own, so that one value reaches them all; then values given codes
-    and codes given values are ridge regressions in turn. Objects that no key names get 0.
-    Deterministic. Cost O(nnz·a·min(n, a)) for keys of n objects. Source: ours; the regressions
-    are those of Hu, Koren & Volinsky 2008, equation 4.
+    Stored entries of ``wanted`` are what a key adds to the logit of an object, ``known`` (nnz,)
+    those that are links of the graph; all others are wished to be 0. Codes are random signs of
+    length 1, to which the known objects of a key with many add signs of their own, so that one
+    value reaches them all; objects that no key names get 0. Values are ridge regressions, one
+    for each key. Deterministic. Cost O(nnz·a·min(n, a)) for keys of n objects. Source: ours.
     """
-    hubs = sp.csr_array(wanted[np.flatnonzero(np.diff(wanted.indptr) > _HUB)], copy=True)
-    hubs.data[:] = _SHARED
-    named = np.bincount(wanted.indices, minlength=wanted.shape[1]) > 0
-    start = _signs((wanted.shape[1], width), seed, "objects") * named[:, None]
-    start += hubs.T @ _signs((hubs.shape[0], width), seed, "hubs")
-    codes = torch.from_numpy(start).to(device)
-    transposed = sp.csr_array(wanted.T)
-    values = _regressed(wanted, codes)
-    for _ in range(_SWEEPS):
-        codes = _regressed(transposed, values)
-        values = _regressed(wanted, codes)
-    return Answers(values.cpu(), codes.cpu())
+    shape = (wanted.shape[1], width)
+    named = np.bincount(wanted.indices, minlength=shape[0]) > 0
+    codes = _signs(shape, seed, "objects") * named[:, None]
+    links = np.flatnonzero(known)
+    keys = np.searchsorted(wanted.indptr, links, side="right") - 1
+    hubs = np.flatnonzero(np.bincount(keys, minlength=wanted.shape[0]) > _HUB)
+    of_hubs = np.isin(keys, hubs)
+    place = np.searchsorted(hubs, keys[of_hubs]), wanted.indices[links[of_hubs]]
+    members = sp.coo_array((np.full(of_hubs.sum(), _SHARED), place), (len(hubs), shape[0])).tocsr()
+    codes += np.asarray(members.T @ _signs((len(hubs), width), seed, "hubs"), np.float32)
+    weights = np.where(known, 1.0, _PREDICTED).astype(np.float32)
+    found = torch.from_numpy(codes).to(device)
+    return Answers(_regressed(wanted, weights, found).cpu(), found.cpu())
 
 
 def _signs(shape: tuple[int, int], seed: int, name: str) -> NDArray[np.float32]:
@@ -59,30 +62,31 @@ def _signs(shape: tuple[int, int], seed: int, name: str) -> NDArray[np.float32]:
     return signs
 
 
-def _regressed(wanted: sp.csr_array, other: Tensor) -> Tensor:
-    """Rows x_i (m, a): least Σ_j (x_i·y_j − t_ij)² + w·Σ_all (x_i·y_j)² + λ|x_i|², y ``other``.
+def _regressed(wanted: sp.csr_array, weights: NDArray[np.float32], codes: Tensor) -> Tensor:
+    """Rows x_i (m, a) of least Σ_j v_ij·(x_i·y_j − t_ij)² + w·Σ_all (x_i·y_j)² + λ|x_i|².
 
     With G = w·YᵀY + λ = LLᵀ and Ỹ = Y·L⁻ᵀ: in the dual, of the size of a row's entries, where
     those are fewer than a.
     """
-    rows, width = len(other), other.shape[1]
-    gram = _ELSEWHERE / rows * (other.T @ other).double()
+    objects, width = codes.shape
+    gram = _ELSEWHERE / objects * (codes.T @ codes).double()
     ridge = max(_RIDGE * float(gram.diagonal().mean()), 1e-9)
     lower = torch.linalg.cholesky(gram + ridge * torch.eye(width).to(gram)).float()
-    whitened = torch.linalg.solve_triangular(lower, other.T, upper=False).T.contiguous()
-    found = torch.zeros(wanted.shape[0], width, device=other.device)
-    counts = np.diff(wanted.indptr)
+    whitened = torch.linalg.solve_triangular(lower, codes.T, upper=False).T.contiguous()
+    found = torch.zeros(wanted.shape[0], width, device=codes.device)
+    roots, counts = np.sqrt(weights), np.diff(wanted.indptr)
     for size in np.unique(counts[counts > 0]).tolist():
         alike = np.flatnonzero(counts == size)
         for some in np.array_split(alike, -(-len(alike) * size * width // _BATCH_ELEMENTS)):
             at = wanted.indptr[some][:, None] + np.arange(size)
-            known = whitened[torch.from_numpy(wanted.indices[at]).long().to(other.device)]
-            target = torch.from_numpy(wanted.data[at]).to(other)[..., None]
-            one = torch.eye(min(size, width), device=other.device)
+            root = torch.from_numpy(roots[at]).to(codes)[..., None]
+            known = root * whitened[torch.from_numpy(wanted.indices[at]).long().to(codes.device)]
+            target = root * torch.from_numpy(wanted.data[at]).to(codes)[..., None]
+            one = torch.eye(min(size, width), device=codes.device)
             if size <= width:
                 solved = known.mT @ torch.linalg.solve(known @ known.mT + one, target)
             else:
                 solved = torch.linalg.solve(known.mT @ known + one, known.mT @ target)
-            found[torch.from_numpy(some).to(other.device)] = solved[..., 0]
-    solved_all: Tensor = torch.linalg.solve_triangular(lower.T, found.T, upper=True)
-    return solved_all.T.contiguous()
+            found[torch.from_numpy(some).to(codes.device)] = solved[..., 0]
+    values: Tensor = torch.linalg.solve_triangular(lower.T, found.T, upper=True)
+    return values.T.contiguous()

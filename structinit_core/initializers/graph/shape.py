@@ -15,7 +15,7 @@ _STORED_PARAMETERS = 1 << 27
 """Of the feed-forward in all, unless more are asked for."""
 _TABLE_PARAMETERS = 1 << 28
 """Of the token rows and the head together, that the default width stays below."""
-_WIDTHS = (384, 320, 256, 192, 128)
+_WIDTHS = (512, 384, 256, 192, 128)
 
 
 @dataclass(frozen=True)

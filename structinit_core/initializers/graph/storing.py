@@ -49,7 +49,7 @@ def store(
     layers = _spread(len(keys), free_units(parts.units, blueprint))
     states, into = _met(keys, parts, np.repeat(*np.array(layers).T), sight)
     lacking = _lacking(keys, states, head, tokens)
-    answers = fit_answers(lacking, stream.size.answer, seed, device)
+    answers = fit_answers(lacking, keys.known, stream.size.answer, seed, device)
     longest = max(float(answers.values.norm(dim=1).max()), 1e-9)
     scale = np.sqrt(_ANSWER_ENERGY * blueprint.width) / longest
     passed = ACTIVATIONS[blueprint.activation](into - THRESHOLD)
