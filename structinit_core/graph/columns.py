@@ -57,7 +57,8 @@ def layout_of(
 
     ``columns`` says which field is which column and goes before what names say; a column
     mapped to "" is left out. Mapped to numbers from 1 on, which are no names of the first row,
-    the file has no header; nor has it where no field is known and there are three.
+    the file has no header; nor has it where there are three fields and none is known as ``from``
+    or ``to``.
 
     Raises:
         InputError: no field for ``from`` or ``to``, one that is not there, two for a column.
@@ -79,7 +80,8 @@ def layout_of(
         found = [at for at, name in enumerate(names) if name in ALIASES[column]]
         if free := [at for at in found if at not in taken]:
             places[column] = _only(free, column, names, where)
-    if not places and not columns and not named and len(first) == len(TRIPLE):
+    headless = not columns and not named and not places.keys() & {"from", "to"}
+    if headless and len(first) == len(TRIPLE):
         return Layout(len(first), {column: at for at, column in enumerate(TRIPLE)}, False)
     return _checked(Layout(len(first), places, True), where)
 

@@ -118,7 +118,7 @@ def scan_lines(
             elif past > start:
                 negative = data[start] == 45
                 digits, value, shift = _decimal(data, start + negative, past)
-                whole = digits > 0 and shift == 0
+                whole = digits == past - start - negative
                 if digits == 0:
                     good = False
                 elif column == _VALENCE:

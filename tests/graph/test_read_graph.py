@@ -25,6 +25,11 @@ def test_triples_without_a_header(put) -> None:
     assert (facts.rows, facts.bad, facts.duplicates) == (3, 0, 1)
 
 
+def test_a_relation_named_like_a_column_makes_no_header(put) -> None:
+    graph, _ = read_graph(LinkSource([put("a.tsv", "a\ttype\tb\n")]))
+    assert links(graph) == [("a", "type", "b", 1)]
+
+
 def test_columns_by_their_names(put) -> None:
     path = put(
         "a.csv",
