@@ -107,6 +107,9 @@ def singular_values(
         weight *= root[graph.subject]
     if weighting == "focus":
         weight *= root[graph.object]
+    # squares of stakes may be beyond float32
+    largest = float(weight.max())
+    weight /= largest
     # without the vectors of empty lines, which nobody asks for
     sources, subject = _numbered(graph.subject, len(focus))
     targets, object_ = _numbered(graph.object, len(focus))
@@ -122,7 +125,7 @@ def singular_values(
     )
     values = svd.values.astype(np.float64)
     tail = max(0.0, 1 - float(values @ values) / operator.energy)
-    return SingularValues(tuple(values.tolist()), tail, svd.report.residual)
+    return SingularValues(tuple((values * largest).tolist()), tail, svd.report.residual)
 
 
 def laplacian_norm(both: sp.csr_array, restarts: int = RESTARTS) -> float | None:
@@ -135,12 +138,14 @@ def laplacian_norm(both: sp.csr_array, restarts: int = RESTARTS) -> float | None
         return None
     degree = np.asarray(both.sum(axis=1), np.float64)
 
+    largest = float(degree.max())
+
     def laplacian(vector: Floats) -> Floats:
-        product: Floats = degree * vector - both @ vector
+        product: Floats = (degree / largest) * vector - (both @ vector) / largest
         return product
 
     vector = _leading(laplacian, both.shape[0], "laplacian norm", restarts)
-    return None if vector is None else float(vector @ laplacian(vector))
+    return None if vector is None else float(vector @ laplacian(vector)) * largest
 
 
 def _leading(

@@ -79,6 +79,21 @@ def test_equal_values_have_their_number_as_rank() -> None:
     assert found.tail == pytest.approx(0, abs=1e-6)
 
 
+def test_neither_rank_nor_gap_sees_the_unit_of_the_weights() -> None:
+    graph = random_graph(60, 300)
+    pairs = list(zip(graph.subject, graph.object, strict=True))
+    focus, one = pagerank(graph).values, components(graph).both
+    plain, gap = singular_values(graph, focus, 10), spectral_gap(one)
+    for unit in (1e-30, 1e200):
+        scaled = graph_of(pairs, 60, graph.weight * unit)
+        found = singular_values(scaled, focus, 10)
+        assert found.effective_rank == pytest.approx(plain.effective_rank, rel=1e-5)
+        np.testing.assert_allclose(found.values, np.multiply(plain.values, unit), rtol=1e-5)
+        both = components(scaled).both
+        assert spectral_gap(both).value == pytest.approx(gap.value, rel=1e-5)
+        assert laplacian_norm(both) == pytest.approx(laplacian_norm(one) * unit, rel=1e-5)
+
+
 def test_no_links_have_no_values() -> None:
     graph = graph_of([], 4)
     assert singular_values(graph, np.full(4, 0.25)).effective_rank == 0
