@@ -1,6 +1,7 @@
 """Links: particles and relations by row, adjacency, focus, spectrum, predictions from paths."""
 
 from structinit_core.graph.directed import Directed, both_ways, directed
+from structinit_core.graph.focus import Focus, pagerank
 from structinit_core.graph.graph import NO_NEURON, UNTYPED, Graph
 from structinit_core.graph.keyed import KeyedFile
 from structinit_core.graph.keys import asked_most, worth
@@ -12,6 +13,7 @@ from structinit_core.graph.reading import LinkSource, ReadFacts, read_graph
 from structinit_core.graph.semcons import axon, discover_semcons
 from structinit_core.graph.splitting import LeftOut, numbered_like, split_links
 from structinit_core.graph.stored import GRAPH_KIND, GRAPH_VERSION, open_graph, save_graph
+from structinit_core.graph.tri_kernel import tri_kernel
 
 __all__ = [
     "GRAPH_KIND",
@@ -19,6 +21,7 @@ __all__ = [
     "NO_NEURON",
     "UNTYPED",
     "Directed",
+    "Focus",
     "Graph",
     "KeyedFile",
     "LeftOut",
@@ -38,8 +41,10 @@ __all__ = [
     "fit_paths",
     "numbered_like",
     "open_graph",
+    "pagerank",
     "read_graph",
     "save_graph",
     "split_links",
+    "tri_kernel",
     "worth",
 ]

@@ -83,7 +83,9 @@ def real(*parts: str) -> Path:
 
 def triples(path: Path) -> Graph:
     """A tab-separated file of subject, relation, object."""
-    rows = [line.split("\t") for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    data = path.read_bytes()
+    text = gzip.decompress(data) if path.suffix == ".gz" else data
+    rows = [line.split("\t") for line in text.decode().splitlines()]
     numbers: dict[str, int] = {}
     relations: dict[str, int] = {}
     links = dict.fromkeys(tuple(row) for row in rows)
