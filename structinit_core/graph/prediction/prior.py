@@ -86,10 +86,10 @@ class _Degrees:
 
     def features(self, here: Ints, every: Ints) -> Floats:
         """The four numbers of particles with these degrees: float64 (n, 4)."""
-        unit = self.discount_all * max(np.count_nonzero(self.all), 1) / len(self.all)
+        unit = self.discount_all * max(int((self.all > 0).sum()), 1) / len(self.all)
         background = (np.maximum(every - self.discount_all, 0) + unit) / max(self.all.sum(), 1)
         kept = np.maximum(here - self.discount, 0)
-        share = kept + self.discount * max(np.count_nonzero(self.here), 1) * background
+        share = kept + self.discount * max(int((self.here > 0).sum()), 1) * background
         share /= max(self.here.sum(), 1)
         columns = (np.log(share), here > 0, here > 1, np.log1p(here))
         return np.stack(columns, 1).astype(np.float64)
