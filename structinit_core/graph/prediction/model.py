@@ -31,7 +31,7 @@ class PathOptions:
     bodies: int = 100
     links: int = 2000
     entries: int = 1 << 23
-    ridge: float = 1.0
+    ridge: float = 3.0
     seed: int = 0
 
 
