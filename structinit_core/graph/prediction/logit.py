@@ -95,6 +95,10 @@ def newton(choices: Choices, ridge: float = 1.0) -> NDArray[np.float64]:
         loss, slope, hessian = choices.sums(weights)
         loss += _penalty(weights, ridge)
         slope = slope + ridge * weights
+        if not np.isfinite(slope).all():
+            raise NumericalError(
+                "the weights of paths are not finite", hint="a larger ridge keeps them small"
+            )
         step = np.linalg.solve(hessian + identity, -slope)
         size = 1.0
         while size > PRECISION:
@@ -108,11 +112,6 @@ def newton(choices: Choices, ridge: float = 1.0) -> NDArray[np.float64]:
         weights = trial
         if loss - after < PRECISION * abs(loss):
             break
-    if not np.isfinite(weights).all():
-        raise NumericalError(
-            "the weights of paths are not finite",
-            hint="a larger ridge keeps them small",
-        )
     return weights
 
 

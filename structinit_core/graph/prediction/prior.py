@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from structinit_core.graph.directed import Directed
-from structinit_core.graph.logit import Choices, newton
+from structinit_core.graph.prediction.directed import Directed
+from structinit_core.graph.prediction.logit import Choices, newton
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -86,10 +86,10 @@ class _Degrees:
 
     def features(self, here: Ints, every: Ints) -> Floats:
         """The four numbers of particles with these degrees: float64 (n, 4)."""
-        unit = self.discount_all * np.count_nonzero(self.all) / len(self.all)
+        unit = self.discount_all * max(int((self.all > 0).sum()), 1) / len(self.all)
         background = (np.maximum(every - self.discount_all, 0) + unit) / max(self.all.sum(), 1)
         kept = np.maximum(here - self.discount, 0)
-        share = kept + self.discount * np.count_nonzero(self.here) * background
+        share = kept + self.discount * max(int((self.here > 0).sum()), 1) * background
         share /= max(self.here.sum(), 1)
         columns = (np.log(share), here > 0, here > 1, np.log1p(here))
         return np.stack(columns, 1).astype(np.float64)

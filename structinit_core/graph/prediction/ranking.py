@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from structinit_core.graph.directed import Directed
+from structinit_core.graph.prediction.directed import Directed
 
 BLOCK_BYTES = 64 << 20
 Scores = Callable[[NDArray[np.int32], NDArray[np.int32]], NDArray[np.floating]]
@@ -45,12 +45,13 @@ def filtered_ranks(
     block = max(1, memory // max(1, 8 * known.particles))
     for low in range(0, len(queries), block):
         asked = queries[low : low + block]
-        rows = np.array(scores(asked[:, 0], asked[:, 1]))
-        own = rows[np.arange(len(rows)), asked[:, 2]]
-        for row, (subject, relation, _) in zip(rows, asked, strict=True):
-            row[known.objects(subject, relation)] = -np.inf
-        rows[np.arange(len(rows)), asked[:, 2]] = own
-        level = rows == own[:, None]
-        above = ~(level | (rows < own[:, None]))
-        ranks[low : low + block] = 1 + above.sum(1) + (level.sum(1) - 1) / 2
+        rows = scores(asked[:, 0], asked[:, 1])
+        own = rows[np.arange(len(rows)), asked[:, 2]][:, None]
+        other = np.ones(rows.shape, np.bool_)
+        for row, (subject, relation, object_) in zip(other, asked, strict=True):
+            row[known.objects(subject, relation)] = False
+            row[object_] = False
+        level = other & (rows == own)
+        above = other & ~(rows <= own)
+        ranks[low : low + block] = 1 + above.sum(1) + level.sum(1) / 2
     return ranks

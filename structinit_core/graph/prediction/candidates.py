@@ -9,7 +9,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from structinit_core.graph.walks import LONGEST, Array, Arrays, find_run, follow
+from structinit_core.graph.prediction.walks import LONGEST, Array, Arrays, find_run, follow
 
 Link = tuple[int, int, int]
 Room = tuple[Arrays, Arrays, Arrays]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from structinit_core.graph.paths import PathModel
-from structinit_core.graph.predictions import Predictions
-from structinit_core.graph.prior import Prior
+from structinit_core.graph.prediction.model import PathModel
+from structinit_core.graph.prediction.predictions import Predictions
+from structinit_core.graph.prediction.prior import Prior
 
 CONSIDERED = 2
 """Queries that are predicted for each that is kept."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from structinit_core.graph.bodies import Bodies, depth_of, find_bodies
-from structinit_core.graph.candidates import best_candidates, features_of, training_rows
-from structinit_core.graph.directed import Directed
-from structinit_core.graph.logit import Choices, newton
-from structinit_core.graph.predictions import Predictions
-from structinit_core.graph.prior import Prior, fit_prior
+from structinit_core.graph.prediction.bodies import Bodies, depth_of, find_bodies
+from structinit_core.graph.prediction.candidates import best_candidates, features_of, training_rows
+from structinit_core.graph.prediction.directed import Directed
+from structinit_core.graph.prediction.logit import Choices, newton
+from structinit_core.graph.prediction.predictions import Predictions
+from structinit_core.graph.prediction.prior import Prior, fit_prior
 from structinit_core.linalg import generator
 
 
@@ -31,7 +31,7 @@ class PathOptions:
     bodies: int = 100
     links: int = 2000
     entries: int = 1 << 23
-    ridge: float = 1.0
+    ridge: float = 3.0
     seed: int = 0
 
 
@@ -67,10 +67,10 @@ class PathModel:
                     self.links.table,
                     self.bodies[asked].tree,
                     self.weights[asked],
-                    asked,
+                    int(asked),
                     subject[rows],
                     self.prior.log_probability(int(asked)),
-                    self.loops[asked],
+                    bool(self.loops[asked]),
                     self.ends,
                     top,
                 )

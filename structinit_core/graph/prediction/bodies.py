@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from structinit_core.graph.directed import Directed
-from structinit_core.graph.walks import LONGEST, count_bodies
+from structinit_core.graph.prediction.directed import Directed
+from structinit_core.graph.prediction.walks import LONGEST, count_bodies
 
 Body = tuple[int, ...]
 MOST_BODIES = 1 << 22
