@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +43,11 @@ class Names:
         return bytes(self.text[low:high]).decode()
 
     def __iter__(self) -> Iterator[str]:
-        return (self[row] for row in range(len(self)))
+        for low in range(0, len(self), _AT_ONCE):
+            bounds = self.offsets[low : low + _AT_ONCE + 1].tolist()
+            first, text = bounds[0], bytes(self.text[bounds[0] : bounds[-1]])
+            for start, stop in pairwise(bounds):
+                yield text[start - first : stop - first].decode()
 
     def find(self, name: str) -> int | None:
         """The row of ``name``, or ``None``. The first call makes an index: memory O(count)."""
