@@ -17,7 +17,7 @@ CHECKPOINT_VERSION = 1
 def write_directory(
     directory: Path,
     blueprint: Blueprint,
-    tokenizer_json: str,
+    tokenizer_json: str | None,
     frame: Frame | None,
     dtype: str = "float32",
 ) -> None:
@@ -25,7 +25,7 @@ def write_directory(
 
     The user's config is kept, unknown keys too; what the weights decide is set: the
     architecture, the dtype, and the begin and end ids of the tokenizer that was counted with
-    (``null`` where it has none).
+    (``null`` where it has none). Without ``tokenizer_json`` no tokenizer is written.
     """
     ids: dict[str, Any] = {
         "bos_token_id": frame.begin_id if frame else None,
@@ -39,4 +39,5 @@ def write_directory(
         pretty_json({key: value for key, value in generation.items() if value is not None}),
         encoding="utf-8",
     )
-    write_tokenizer(tokenizer_json, directory, blueprint.context)
+    if tokenizer_json is not None:
+        write_tokenizer(tokenizer_json, directory, blueprint.context)

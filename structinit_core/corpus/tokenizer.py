@@ -79,16 +79,17 @@ def train_tokenizer(documents: Iterable[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
+def load_tokenizer(path: Path, largest: int | None = None) -> Tokenizer:
     """The tokenizer of a ``tokenizer.json``, its truncation and padding switched off.
 
     Raises:
         InputError: not a file the ``tokenizers`` library reads.
-        LimitError: larger than 128 MiB.
+        LimitError: larger than ``largest`` bytes, by default 128 MiB.
     """
+    largest = largest or MAX_TOKENIZER_BYTES
     try:
-        if path.stat().st_size > MAX_TOKENIZER_BYTES:
-            raise LimitError("is larger than 128 MiB", where=str(path))
+        if path.stat().st_size > largest:
+            raise LimitError(f"is larger than {largest / 2**20:,.0f} MiB", where=str(path))
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
@@ -168,15 +169,21 @@ def vocabulary_size(tokenizer: Tokenizer) -> int:
 def write_tokenizer(tokenizer_json: str, directory: Path, context: int) -> None:
     """Write ``tokenizer.json`` and the ``tokenizer_config.json`` that transformers reads."""
     (directory / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
+    write_tokenizer_config(directory, context, find_frame(Tokenizer.from_str(tokenizer_json)))
+
+
+def write_tokenizer_config(
+    directory: Path, context: int, frame: Frame | None, **more: object
+) -> None:
+    """Write the ``tokenizer_config.json`` beside a ``tokenizer.json``, with ``more`` fields."""
     config: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": context,
         "clean_up_tokenization_spaces": False,
     }
-    frame = find_frame(Tokenizer.from_str(tokenizer_json))
     if frame is not None:
         config |= {"bos_token": frame.begin, "eos_token": frame.end}
-    (directory / "tokenizer_config.json").write_text(pretty_json(config), encoding="utf-8")
+    (directory / "tokenizer_config.json").write_text(pretty_json(config | more), encoding="utf-8")
 
 
 def serialise(tokenizer: Tokenizer) -> str:

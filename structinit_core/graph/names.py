@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+<<<<<<< HEAD
 from structinit_core.graph.interning import Interner
+=======
+_AT_ONCE = 1 << 14
+>>>>>>> gquery
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +44,11 @@ class Names:
         return bytes(self.text[low:high]).decode()
 
     def __iter__(self) -> Iterator[str]:
-        return (self[row] for row in range(len(self)))
+        for low in range(0, len(self), _AT_ONCE):
+            bounds = self.offsets[low : low + _AT_ONCE + 1].tolist()
+            first, text = bounds[0], bytes(self.text[bounds[0] : bounds[-1]])
+            for start, stop in pairwise(bounds):
+                yield text[start - first : stop - first].decode()
 
     @property
     def distinct(self) -> bool:

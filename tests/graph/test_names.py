@@ -13,3 +13,8 @@ def test_names_keep_their_rows_in_any_script() -> None:
     assert names.find("dog") is None
     with pytest.raises(IndexError):
         names[4]
+
+
+def test_many_names_are_gone_through_in_order() -> None:
+    words = [f"{'ж' * (row % 3)}{row}" for row in range(40_000)]
+    assert list(Names.of(words)) == words
