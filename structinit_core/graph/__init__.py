@@ -1,14 +1,22 @@
 """Links: particles and relations by row, adjacency, focus, spectrum, predictions from paths."""
 
-from structinit_core.graph.directed import Directed, both_ways, directed
 from structinit_core.graph.focus import Focus, pagerank
 from structinit_core.graph.graph import NO_NEURON, UNTYPED, Graph
 from structinit_core.graph.keyed import KeyedFile
-from structinit_core.graph.keys import asked_most, worth
 from structinit_core.graph.names import Names
-from structinit_core.graph.paths import PathModel, PathOptions, fit_paths
-from structinit_core.graph.predictions import Predictions
-from structinit_core.graph.ranking import Ranking, filtered_ranks
+from structinit_core.graph.prediction import (
+    Directed,
+    PathModel,
+    PathOptions,
+    Predictions,
+    Ranking,
+    asked_most,
+    both_ways,
+    directed,
+    filtered_ranks,
+    fit_paths,
+    worth,
+)
 from structinit_core.graph.reading import LinkSource, ReadFacts, read_graph
 from structinit_core.graph.semcons import axon, discover_semcons
 from structinit_core.graph.splitting import LeftOut, numbered_like, split_links

@@ -10,11 +10,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
 from structinit_core.graph.interning import Interner
-=======
+
 _AT_ONCE = 1 << 14
->>>>>>> gquery
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +15,15 @@ from structinit_core.artifact import (
     staged,
 )
 from structinit_core.blueprint import Blueprint, make_blueprint
-from structinit_core.checkpoint import CHECKPOINT_KIND, write_checkpoint
+from structinit_core.checkpoint import CHECKPOINT_KIND, write_checkpoint, write_directory
+from structinit_core.corpus import GRAPH_FRAME, write_graph_tokenizers
 from structinit_core.errors import LimitError
 from structinit_core.graph import (
     Focus,
     Graph,
-    LeftOut,
-    LinkSource,
-    PathModel,
-    ReadFacts,
     directed,
     fit_paths,
-    numbered_like,
     pagerank,
-    read_graph,
-    split_links,
 )
 from structinit_core.initializers.graph import (
     GraphShape,
@@ -44,21 +37,12 @@ from structinit_core.initializers.graph import (
 from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.graph_job import GraphCompileJob
+from structinit_core.recipes.graph_links import ReadLinks, read_links
 from structinit_core.recipes.record import Recorder
 
 QUARANTINE = "quarantine.jsonl"
 _HEADS, _LAYERS, _SHALLOW = 8, 4, 2
 _SMALL = 2048
-
-
-@dataclass(frozen=True)
-class ReadLinks:
-    """The graph that is compiled, the links held out of it, and what was read."""
-
-    graph: Graph
-    held_out: Graph | None
-    left_out: LeftOut | None
-    facts: ReadFacts
 
 
 def graph_compile(
@@ -90,25 +74,6 @@ def graph_compile(
     return True
 
 
-def read_links(job: GraphCompileJob, quarantine: Path | None, progress: Progress) -> ReadLinks:
-    """The links of ``job``, those to be scored on apart."""
-    graph, facts = read_graph(job.source, quarantine, progress)
-    if job.holdout is None:
-        return ReadLinks(graph, None, None, facts)
-    if isinstance(job.holdout, float):
-        rest, held_out = split_links(graph, job.holdout, job.seed)
-        return ReadLinks(rest, held_out, None, facts)
-    source = LinkSource(
-        [job.holdout],
-        columns=job.source.columns,
-        max_bad=job.source.max_bad,
-        memory_bytes=job.memory_bytes,
-    )
-    others, _ = read_graph(source, None, progress)
-    known, left_out = numbered_like(others, graph)
-    return ReadLinks(graph, known, left_out, facts)
-
-
 def shape_of(job: GraphCompileJob, graph: Graph) -> GraphShape:
     """The sizes asked for, and otherwise those that the graph suggests."""
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
@@ -136,7 +101,6 @@ def compile_links(
 ) -> None:
     """Write the checkpoint of the links ``read`` into ``work``, without publishing it."""
     from structinit_core.recipes.graph_report import graph_report
-    from structinit_core.recipes.graph_tokens import write_graph_directory
 
     graph = read.graph
     shape = shape_of(job, graph)
@@ -146,7 +110,7 @@ def compile_links(
     device, _ = resolve_device(job.device, shape.keys * shape.width**2)
     progress.stage("focus")
     focus = pagerank(graph)
-    model, keys = store_plan(job, graph, shape, focus, progress)
+    keys = store_plan(job, graph, shape, focus, progress)
     parts = compile_graph(
         graph, keys, focus.values, blueprint, seed=job.seed, device=device, progress=progress
     )
@@ -160,8 +124,10 @@ def compile_links(
         hashes=hashes,
     )
     del parts
-    write_graph_directory(work, blueprint, graph, tokens)
-    report = graph_report(work, read, shape, focus, model, keys, device=device, progress=progress)
+    names = (graph.relations, graph.particles, graph.labels)
+    write_graph_tokenizers(work, *names, tokens.slots, blueprint.context)
+    write_directory(work, blueprint, None, GRAPH_FRAME)
+    report = graph_report(read, shape, focus, keys)
     (work / "report.json").write_text(
         pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
     )
@@ -169,8 +135,8 @@ def compile_links(
 
 def store_plan(
     job: GraphCompileJob, graph: Graph, shape: GraphShape, focus: Focus, progress: Progress
-) -> tuple[PathModel | None, Keys]:
-    """What relation paths predict, if asked for, and the keys to store.
+) -> Keys:
+    """The keys to store, with what relation paths predict if that is asked for.
 
     Links are worth their weight, times the focus of both their ends where all weigh the same.
     """
@@ -183,7 +149,7 @@ def store_plan(
     value = graph.weight
     if np.ptp(value) == 0:
         value = focus.values[graph.subject] + focus.values[graph.object]
-    return model, choose_keys(graph, model, tokens, shape.keys, value)
+    return choose_keys(graph, model, tokens, shape.keys, value)
 
 
 def _check_memory(blueprint: Blueprint, job: GraphCompileJob) -> None:

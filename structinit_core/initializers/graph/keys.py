@@ -94,8 +94,8 @@ def choose_keys(
 
 def _among(objects: sp.csr_array, known: sp.csr_array) -> NDArray[np.bool_]:
     """Which entries of ``objects`` are in ``known``, of its first rows."""
-    cells = (_cells(matrix, objects.shape[1]) for matrix in (objects, known))
-    return np.isin(*cells, assume_unique=True)
+    columns = objects.shape[1]
+    return np.isin(_cells(objects, columns), _cells(known, columns), assume_unique=True)
 
 
 def _cells(matrix: sp.csr_array, columns: int) -> NDArray[np.int64]:
