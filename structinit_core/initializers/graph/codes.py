@@ -44,7 +44,7 @@ def factorised(
     allows it. The common factor of the products is fitted on the table by Newton. Cost:
     truncated SVD of an (V, V) matrix of nnz entries. Source: ours; Levy & Goldberg 2014.
     """
-    ratio = log_ratio(table)
+    ratio, wanted = log_ratio(table), rank
     rank = min(rank, table.shape[0] - 1)
     factor = truncated_svd(
         sparse_operator(ratio), rank, generator(seed, "graph", "codes"), tolerance=1e-2, start=start
@@ -53,7 +53,11 @@ def factorised(
     mass = np.asarray(table.sum(axis=0), np.float64)
     bias = np.log(mass + _FLOOR * mass.mean())
     bias -= np.log(np.exp(bias).sum())
-    left, right = (as_float(np.asarray(side * root)) for side in (factor.left, factor.right))
+    # A graph of few particles has a smaller rank than asked for.
+    missing = (0, wanted - len(root))
+    left, right = (
+        as_float(np.pad(side * root, ((0, 0), missing))) for side in (factor.left, factor.right)
+    )
     codes = LogBilinear(left, right, as_float(np.asarray(bias, np.float64)))
     share = fit_gain(codes, table, seed) ** 0.5
     return LogBilinear(share * left, share * right, codes.bias), factor
