@@ -127,6 +127,12 @@ def compile_links(
     names = (graph.relations, graph.particles, graph.labels)
     write_graph_tokenizers(work, *names, tokens.slots, blueprint.context)
     write_directory(work, blueprint, None, GRAPH_FRAME)
+    if job.onnx:
+        from structinit_core.export import read_source
+        from structinit_core.export.onnx_export import export_onnx
+
+        source = read_source(work, None)
+        export_onnx(source, work, "float32", progress, hashes=hashes)
     report = graph_report(read, shape, focus, keys)
     (work / "report.json").write_text(
         pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"

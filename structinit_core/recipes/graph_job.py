@@ -18,7 +18,7 @@ class GraphCompileJob:
 
     holdout: a share of the links to leave out and score on, or a file of such links. width,
     layers, heads, keys: sizes in place of those that the graph suggests. predict: keys also
-    hold what relation paths predict.
+    hold what relation paths predict. onnx: also as ``model.onnx``.
     """
 
     source: LinkSource
@@ -29,6 +29,7 @@ class GraphCompileJob:
     heads: int | None = None
     keys: int | None = None
     predict: bool = True
+    onnx: bool = False
     seed: int = 0
     device: str = "cpu"
     memory_bytes: int = DEFAULT_MEMORY
@@ -66,6 +67,7 @@ class GraphCompileJob:
             "heads": self.heads,
             "keys": self.keys,
             "predict": self.predict,
+            "onnx": self.onnx,
             "seed": self.seed,
             "shard_bytes": self.shard_bytes,
         }

@@ -72,6 +72,7 @@ def graph_compile(
         bool,
         typer.Option("--paths/--no-paths", help="Store what relation paths predict, too."),
     ] = True,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx beside, too.")] = False,
     seed: o.Seed = 0,
     device: o.Device = "auto",
     memory: o.Memory = "4G",  # type: ignore[assignment]
@@ -107,6 +108,7 @@ def graph_compile(
         heads=heads,
         keys=keys,
         predict=paths,
+        onnx=onnx,
         seed=seed,
         device=device,
         memory_bytes=memory,
