@@ -56,7 +56,7 @@ def compile_graph(
     maps, added = [], 0.0
     for relation in directed:
         maps.append(relation_map(graph, relation, codes, tokens, seed))
-        added = max(added, longest_mapped(graph, relation, codes, tokens, maps[-1]))
+        added = max(added, longest_mapped(codes, tokens, maps[-1]))
         progress.advance(1)
     stream = place_graph(codes, tokens, blueprint, seed, added)
     wiring = read_wiring(blueprint)

@@ -52,14 +52,10 @@ def relation_map(
     return found
 
 
-def longest_mapped(
-    graph: Graph, directed: int, codes: LogBilinear, tokens: GraphTokens, matrix: Floats
-) -> float:
-    """The largest length of a mapped code x_s·R among the subjects the relation has."""
-    subjects = graph.subject if directed < len(graph.relations) else graph.object
-    of = np.unique(subjects[graph.relation == directed % len(graph.relations)])
-    mapped = codes.left[torch.from_numpy(tokens.particle(of))].double().numpy() @ matrix
-    return float(np.linalg.norm(mapped, axis=1).max(initial=0.0))
+def longest_mapped(codes: LogBilinear, tokens: GraphTokens, matrix: Floats) -> float:
+    """The largest length of a mapped code x_s·R of any particle: all may be asked about."""
+    mapped = codes.left[tokens.first_particle :] @ torch.from_numpy(matrix.astype(np.float32))
+    return float(mapped.norm(dim=1).max())
 
 
 def _ridged(codes: Floats) -> Floats:

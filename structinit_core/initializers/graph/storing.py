@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from structinit_core.blueprint import Blueprint
-from structinit_core.errors import IncompatibleError
+from structinit_core.errors import IncompatibleError, NumericalError
 from structinit_core.initializers.closed_form.layers import Layers
 from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Units, as_float
 from structinit_core.initializers.graph.heads import Sight
@@ -44,6 +44,7 @@ def store(
 
     Raises:
         IncompatibleError: more keys than free units.
+        NumericalError: other parts of the stream are so long that a key is not known by its own.
     """
     stream, blueprint, head = sight.stream, sight.blueprint, parts.unembed
     layers = _spread(len(keys), free_units(parts.units, blueprint))
@@ -52,6 +53,8 @@ def store(
     answers = fit_answers(lacking, keys.known, stream.size.answer, seed, device)
     longest = max(float(answers.values.norm(dim=1).max()), 1e-9)
     scale = np.sqrt(_ANSWER_ENERGY * blueprint.width) / longest
+    if not bool((into > THRESHOLD).all()):
+        raise NumericalError("a unit does not fire at its own key", hint="take a larger --width")
     passed = ACTIVATIONS[blueprint.activation](into - THRESHOLD)
     values = scale * answers.values / passed[:, None]
     write = as_float(stream.at.answer)
