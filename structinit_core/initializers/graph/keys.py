@@ -15,7 +15,7 @@ KNOWN = 0.8
 """Probability of the known objects of a key, where there are any, together."""
 MARGIN = 1.0
 """Nats between the least likely known object of a key and the likeliest that is predicted."""
-PREDICTED = 10
+PREDICTED = 5
 """Objects predicted for a key, at most."""
 _SURE = 0.99
 _CONSIDERED = 2
