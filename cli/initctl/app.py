@@ -16,6 +16,7 @@ from initctl.commands.diagnose import diagnose
 from initctl.commands.dpi_init import dpi_init
 from initctl.commands.export import export
 from initctl.commands.k0 import k0
+from initctl.commands.query import query
 from initctl.commands.race import race
 from structinit_core import __version__
 from structinit_core.errors import NO_SPACE, StructinitError
@@ -37,6 +38,7 @@ app.command("closed-form")(closed_form)
 app.command("dpi-init")(dpi_init)
 app.command("k0")(k0)
 app.command("diagnose")(diagnose)
+app.command("query")(query)
 app.command("race")(race)
 app.command("export")(export)
 
