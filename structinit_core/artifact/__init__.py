@@ -20,6 +20,7 @@ from structinit_core.artifact.manifest import (
     open_artifact,
     read_manifest,
 )
+from structinit_core.artifact.packed import DamagedError, unpacked
 from structinit_core.artifact.publish import (
     is_up_to_date,
     locked,
@@ -33,6 +34,7 @@ from structinit_core.artifact.resumable import Resumable, resumable
 __all__ = [
     "MANIFEST",
     "ArrayWriter",
+    "DamagedError",
     "DirectWriter",
     "FileEntry",
     "Input",
@@ -59,4 +61,5 @@ __all__ = [
     "scratch",
     "staged",
     "text_digest",
+    "unpacked",
 ]

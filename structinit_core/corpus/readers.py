@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
-from structinit_core.corpus.packed import DamagedError, unpacked
+from structinit_core.artifact import DamagedError, unpacked
 from structinit_core.corpus.parquet import read_parquet
 from structinit_core.errors import InputError, LimitError
 

@@ -26,6 +26,8 @@ def export_onnx(
 ) -> None:
     """Write the model with weights in ``dtype``, the config and the tokenizer files.
 
+    Beside the checkpoint itself those stand already.
+
     See :func:`~structinit_core.export.decoder.build_decoder` for the graph's inputs and outputs
     and :func:`~structinit_core.export.onnx_file.write_onnx` for the files. Memory: one tensor,
     16 MiB and the libraries.
@@ -48,4 +50,5 @@ def export_onnx(
         inline_bytes=inline_bytes,
         hashes=hashes,
     )
-    write_surroundings(source, dtype, directory)
+    if directory != source.path:
+        write_surroundings(source, dtype, directory)

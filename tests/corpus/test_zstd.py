@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from structinit_core.corpus import Border, packed, read_documents
+from structinit_core.artifact import packed
+from structinit_core.corpus import Border, read_documents
 from structinit_core.errors import InputError, LimitError, MissingError, StructinitError
 
 if sys.version_info >= (3, 14):

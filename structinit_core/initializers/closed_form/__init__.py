@@ -8,7 +8,7 @@ from structinit_core.initializers.closed_form.compile import (
     compile_ngram,
     refuse_unsupported,
 )
-from structinit_core.initializers.closed_form.layout import divide
+from structinit_core.initializers.closed_form.layout import clip, divide
 from structinit_core.initializers.closed_form.offset_fit import offsets_multiply_adds
 from structinit_core.initializers.closed_form.price import offset_costs
 from structinit_core.initializers.closed_form.solver import refit_multiply_adds
@@ -23,6 +23,7 @@ __all__ = [
     "Pairs",
     "StageResult",
     "chosen_stages",
+    "clip",
     "compile_ngram",
     "divide",
     "loss",

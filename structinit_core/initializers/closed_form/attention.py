@@ -37,7 +37,7 @@ def lag_heads(
         value, outputs = head_maps(read, model.write[members], stream.coordinates)
         for index, (lag, output) in enumerate(zip(model.lags[members], outputs, strict=True)):
             sight = look(looking, lag, stream.coordinates, blueprint, wiring)
-            maps = {"value": as_float(value), "output": as_float(output)}
+            maps: dict[str, Any] = {"value": as_float(value), "output": as_float(output)}
             heads.append(Head(0, at * group + index, **maps, **sight, lag=lag))
     return tuple(heads)
 

@@ -1,44 +1,31 @@
-"""What the compiled parts predict: the model's own arithmetic, with nothing where it is fill."""
+"""What compiled layers predict of a text, with nothing where the model is fill."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from structinit_core.blueprint import Blueprint, Kind, Norm, Role
 from structinit_core.corpus import TokenStream
 from structinit_core.initializers.closed_form.codes import block_rows
+from structinit_core.initializers.closed_form.layers import Layers
 from structinit_core.initializers.closed_form.layout import Stream
-from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Head, Units, holds
+from structinit_core.initializers.closed_form.parts import Units
 from structinit_core.initializers.closed_form.recalibrate import GAIN_RANGE
-
-if TYPE_CHECKING:
-    # Importing the room would import transformers, which takes seconds.
-    from structinit_core.model import Wiring
 
 _BATCH_ELEMENTS = 1 << 22
 _NEWTON_STEPS = 3
 
 
 @dataclass(frozen=True)
-class Network:
-    """The compiled parts of a model, run as the model will run them.
-
-    Attention, feed-forward, rotary positions and norms are those of ``blueprint`` and
-    ``wiring``; norm gains are 1, other heads and units add nothing. float32 on the device of
-    ``stream``. Source: ours.
-    """
+class Network(Layers):
+    """Layers with a head: what they predict of a text, in nats."""
 
     stream: Stream
-    blueprint: Blueprint
-    wiring: Wiring
 
     def to(self, device: torch.device) -> Network:
         """The same on ``device``."""
@@ -47,67 +34,6 @@ class Network:
     def with_units(self, part: Units) -> Network:
         """The same with ``part`` after the units it has."""
         return replace(self, stream=replace(self.stream, units=(*self.stream.units, part)))
-
-    def residual(self, ids: Tensor, before: int | None = None) -> Tensor:
-        """The residual stream of token ids (n, T): float32 (n, T, d).
-
-        After all layers, or what the feed-forward of layer ``before`` takes in, not yet
-        normalised.
-        """
-        stream, batch = self.stream, ids.shape[1]
-        hidden = stream.embed[ids]
-        if stream.position is not None:
-            hidden = hidden + stream.position[:batch]
-        for layer in range(self.blueprint.layers):
-            heads = [head for head in stream.heads if head.layer == layer]
-            units = [part for part in stream.units if part.layer == layer]
-            taken = hidden
-            if heads:
-                hidden = hidden + self.attended(heads, self.normalised(hidden))
-            if not self.wiring.parallel:
-                taken = hidden
-            if layer == before:
-                return taken
-            if units:
-                normed = self.normalised(taken)
-                for part in units:
-                    hidden = hidden + self.fed_forward(part, normed)
-        return hidden
-
-    def normalised(self, hidden: Tensor) -> Tensor:
-        """``hidden`` after a norm with gain 1 and no bias."""
-        norm = functional.rms_norm if self.blueprint.norm is Norm.RMS else functional.layer_norm
-        normed: Tensor = norm(hidden, hidden.shape[-1:], eps=self.blueprint.norm_epsilon)
-        return normed
-
-    def attended(self, heads: list[Head], normed: Tensor) -> Tensor:
-        """What the heads of one layer add: (n, T, d)."""
-        added = torch.zeros_like(normed)
-        for head in heads:
-            attention = torch.softmax(self.scores(head, normed), dim=2)
-            added += attention @ (normed @ head.value.T) @ head.output.T
-        return added
-
-    def scores(self, head: Head, normed: Tensor) -> Tensor:
-        """What the softmax of a head takes in: (n, T, T), −∞ where a query may not look."""
-        query = functional.linear(normed, head.query, head.query_bias)
-        key = functional.linear(normed, head.key, head.key_bias)
-        query = self._turned(self._scaled(query, head.query_gain))
-        key = self._turned(self._scaled(key, head.key_gain))
-        scores = self.wiring.scales[head.layer] * (query @ key.transpose(1, 2))
-        return scores + self._unseen(scores, self.wiring.windows[head.layer])
-
-    def fed_forward(self, part: Units, normed: Tensor) -> Tensor:
-        """What some units of one layer add: (n, T, d)."""
-        return self.activated(part, normed) @ part.down.T
-
-    def activated(self, part: Units, normed: Tensor) -> Tensor:
-        """The activations of some units: (..., units)."""
-        act = ACTIVATIONS[self.blueprint.activation]
-        hidden = normed @ part.up.T
-        if part.bias is not None:
-            hidden = hidden + part.bias
-        return act(hidden) if part.gate is None else hidden * act(normed @ part.gate.T)
 
     def mean_factor(self, stream: TokenStream, windows: NDArray[np.int64], layer: int) -> float:
         """What the feed-forward norm of ``layer`` multiplies the stream by, mean over tokens."""
@@ -182,31 +108,3 @@ class Network:
             low, high = GAIN_RANGE if along is None else (0.0, GAIN_RANGE[1])
             gain = min(max(gain - slope / curvature, low), high)
         return gain
-
-    def _scaled(self, rows: Tensor, gain: Tensor | None) -> Tensor:
-        """Queries or keys under the norm of their own that some families have."""
-        if not holds(self.blueprint, Role.Q_NORM, Kind.WEIGHT):
-            return rows
-        scaled: Tensor = functional.rms_norm(
-            rows, rows.shape[-1:], gain, eps=self.blueprint.norm_epsilon
-        )
-        return scaled
-
-    def _turned(self, rows: Tensor) -> Tensor:
-        """Queries or keys (n, T, h) under rotary positions, in the order of halves."""
-        pairs = len(self.wiring.frequencies)
-        if pairs == 0:
-            return rows
-        places = torch.arange(rows.shape[1], device=rows.device)
-        angles = torch.outer(places.to(rows), self.wiring.frequencies.to(rows))
-        c, s = (self.wiring.rotary_scale * f(angles) for f in (torch.cos, torch.sin))
-        one, other, rest = torch.split(rows, [pairs, pairs, rows.shape[2] - 2 * pairs], dim=2)
-        return torch.cat((one * c - other * s, other * c + one * s, rest), dim=2)
-
-    def _unseen(self, scores: Tensor, window: int | None) -> Tensor:
-        """−∞ where a query may not look: (T, T)."""
-        size = scores.shape[1]
-        seen = torch.ones(size, size, dtype=torch.bool, device=scores.device).tril()
-        if window is not None:
-            seen &= ~torch.ones_like(seen).tril(-window)
-        return torch.zeros_like(seen, dtype=scores.dtype).masked_fill(~seen, -torch.inf)

@@ -34,7 +34,8 @@ class Head:
     query, key, value: float32 (h, d); output: (d, h). ``index`` counts query heads; heads
     that share keys and values hold the same ones. ``query_gain`` and ``key_gain``: (h,), where
     the family normalises them; one for all heads of a layer. The biases (h,) are 0 if ``None``.
-    ``lag``: how far back it looks; ``None`` where the text decides.
+    ``lag``: how far back it looks; ``None`` where the text decides. ``asks``: the token at which
+    alone it adds anything; ``None`` where that is any.
     """
 
     layer: int
@@ -48,6 +49,7 @@ class Head:
     query_gain: Tensor | None = None
     key_gain: Tensor | None = None
     lag: int | None = None
+    asks: int | None = None
 
 
 @dataclass(frozen=True)

@@ -47,40 +47,40 @@ class Beam:
         return np.stack((root * np.cos(angles), -root * np.sin(angles)))
 
 
-def beam(frequencies: Floats, reach: int, lag: int, pairs: int) -> Beam:
+def beam(frequencies: Floats, reach: int, lag: int, pairs: int, others: float = OTHERS) -> Beam:
     """The narrowest beam of at most ``pairs`` of the waves, for lags up to ``lag``.
 
     Amplitudes start in the proportion of :func:`shares`, are moved to where the others get
-    least attention for the same score at the lag, and sum to what leaves :data:`OTHERS` to
-    the other ``reach`` tokens that are seen, or to :data:`LARGEST_LOGIT`.
+    least attention for the same score at the lag, and sum to what leaves ``others`` to the
+    other ``reach`` tokens that are seen, or to :data:`LARGEST_LOGIT`.
 
     Raises:
         NumericalError: the linear programme has no solution.
     """
     used = np.arange(len(frequencies))
-    found = _narrow(frequencies, reach, lag)
+    found = _narrow(frequencies, reach, lag, others)
     if np.count_nonzero(found) > pairs:
         used = np.sort(np.argsort(-found, kind="stable")[:pairs])
-        found = _narrow(frequencies[used], reach, lag)
+        found = _narrow(frequencies[used], reach, lag, others)
     amplitudes = np.zeros_like(frequencies)
     amplitudes[used] = found
     return Beam(frequencies, amplitudes)
 
 
-def _narrow(frequencies: Floats, reach: int, lag: int) -> Floats:
+def _narrow(frequencies: Floats, reach: int, lag: int, others: float) -> Floats:
     """The amplitudes of :func:`beam` for all of the waves."""
     distances = np.arange(reach) - lag
     losses = _losses(frequencies, distances[distances != 0])
-    found = _sharp(losses, shares(frequencies, reach))
-    return _sharp(losses, _least_others(losses, found))
+    found = _sharp(losses, shares(frequencies, reach), others)
+    return _sharp(losses, _least_others(losses, found), others)
 
 
-def _sharp(losses: Floats, shares: Floats) -> Floats:
-    """Amplitudes in that proportion that leave :data:`OTHERS` to the other distances."""
+def _sharp(losses: Floats, shares: Floats, others: float) -> Floats:
+    """Amplitudes in that proportion that leave ``others`` to the other distances."""
     lost = losses @ shares / shares.sum()
 
     def excess(peak: float) -> float:
-        return float(logsumexp(-peak * lost) - np.log(OTHERS))
+        return float(logsumexp(-peak * lost) - np.log(others))
 
     sharp = excess(LARGEST_LOGIT) < 0
     peak = brentq(excess, 0.0, LARGEST_LOGIT) if sharp else LARGEST_LOGIT

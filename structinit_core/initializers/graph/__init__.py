@@ -1,0 +1,25 @@
+"""``graph-compile``: a graph of typed links as a transformer, by counting and solving."""
+
+from structinit_core.initializers.graph.compile import compile_graph
+from structinit_core.initializers.graph.keys import Keys, choose_keys
+from structinit_core.initializers.graph.parts import GraphParts
+from structinit_core.initializers.graph.shape import (
+    FAMILIES,
+    GraphShape,
+    suggested_keys,
+    suggested_width,
+)
+from structinit_core.initializers.graph.tokens import FRAME_ID, GraphTokens
+
+__all__ = [
+    "FAMILIES",
+    "FRAME_ID",
+    "GraphParts",
+    "GraphShape",
+    "GraphTokens",
+    "Keys",
+    "choose_keys",
+    "compile_graph",
+    "suggested_keys",
+    "suggested_width",
+]

@@ -1,0 +1,168 @@
+"""``graph-compile``: from link lists to a published checkpoint with its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from structinit_core.artifact import (
+    is_up_to_date,
+    locked,
+    pretty_json,
+    refuse_foreign,
+    refuse_overlap,
+    staged,
+)
+from structinit_core.blueprint import Blueprint, make_blueprint
+from structinit_core.checkpoint import CHECKPOINT_KIND, write_checkpoint, write_directory
+from structinit_core.corpus import GRAPH_FRAME, write_graph_tokenizers
+from structinit_core.errors import LimitError
+from structinit_core.graph import (
+    Focus,
+    Graph,
+    directed,
+    fit_paths,
+    pagerank,
+)
+from structinit_core.initializers.graph import (
+    GraphShape,
+    GraphTokens,
+    Keys,
+    choose_keys,
+    compile_graph,
+    suggested_keys,
+    suggested_width,
+)
+from structinit_core.linalg import resolve_device
+from structinit_core.progress import Progress, Silent
+from structinit_core.recipes.graph_job import GraphCompileJob
+from structinit_core.recipes.graph_links import ReadLinks, read_links
+from structinit_core.recipes.record import Recorder
+
+QUARANTINE = "quarantine.jsonl"
+_HEADS, _LAYERS, _SHALLOW = 8, 4, 2
+_SMALL = 2048
+
+
+def graph_compile(
+    job: GraphCompileJob, output: Path, *, force: bool = False, progress: Progress | None = None
+) -> bool:
+    """Publish the compiled checkpoint of ``job``; ``False`` if it was up to date already.
+
+    ``output`` holds a Hugging Face directory whose vocabulary are the relations, both ways, and
+    the particles, ``report.json``, ``manifest.json``, ``run.json`` and, where rows were bad,
+    ``quarantine.jsonl``. Same job, same bytes of all but ``run.json``, on one machine class with
+    a fixed number of threads.
+
+    Raises:
+        any :class:`~structinit_core.errors.StructinitError`; nothing is then published.
+    """
+    record = Recorder(progress or Silent())
+    refuse_overlap(output, job.paths())
+    with locked(output):
+        refuse_foreign(output, CHECKPOINT_KIND, force)
+        record.stage("hashing inputs")
+        recipe = job.recipe()
+        if is_up_to_date(output, recipe):
+            return False
+        hashes: dict[Path, str] = {}
+        with staged(output, recipe, hashes) as work:
+            read = read_links(job, work / QUARANTINE, record)
+            compile_links(job, read, work, record, hashes)
+            record.write(work)
+    return True
+
+
+def shape_of(job: GraphCompileJob, graph: Graph) -> GraphShape:
+    """The sizes asked for, and otherwise those that the graph suggests."""
+    tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    width = job.width or suggested_width(tokens)
+    relations = 2 * len(graph.relations)
+    forward = graph.subject.astype(np.int64) * relations + graph.relation
+    inverse = graph.object.astype(np.int64) * relations + relations // 2 + graph.relation
+    known = len(np.unique(forward)) + len(np.unique(inverse))
+    small = len(graph.particles) <= _SMALL
+    return GraphShape(
+        family=job.family,
+        width=width,
+        layers=job.layers or (_SHALLOW if small else _LAYERS),
+        heads=job.heads or _HEADS,
+        keys=job.keys or suggested_keys(width, job.family, known, tokens),
+    )
+
+
+def compile_links(
+    job: GraphCompileJob,
+    read: ReadLinks,
+    work: Path,
+    progress: Progress,
+    hashes: dict[Path, str] | None = None,
+) -> None:
+    """Write the checkpoint of the links ``read`` into ``work``, without publishing it."""
+    from structinit_core.recipes.graph_report import graph_report
+
+    graph = read.graph
+    shape = shape_of(job, graph)
+    tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    blueprint = make_blueprint(shape.config(tokens))
+    _check_memory(blueprint, job)
+    device, _ = resolve_device(job.device, shape.keys * shape.width**2)
+    progress.stage("focus")
+    focus = pagerank(graph)
+    keys = store_plan(job, graph, shape, focus, progress)
+    parts = compile_graph(
+        graph, keys, focus.values, blueprint, seed=job.seed, device=device, progress=progress
+    )
+    progress.stage("writing", len(blueprint.tensors))
+    write_checkpoint(
+        work,
+        blueprint.tensors,
+        parts.tensors(blueprint, job.seed),
+        progress,
+        shard_bytes=job.shard_bytes,
+        hashes=hashes,
+    )
+    del parts
+    names = (graph.relations, graph.particles, graph.labels)
+    write_graph_tokenizers(work, *names, tokens.slots, blueprint.context)
+    write_directory(work, blueprint, None, GRAPH_FRAME)
+    if job.onnx:
+        from structinit_core.export import read_source
+        from structinit_core.export.onnx_export import export_onnx
+
+        source = read_source(work, None)
+        export_onnx(source, work, "float32", progress, hashes=hashes)
+    report = graph_report(read, shape, focus, keys)
+    (work / "report.json").write_text(
+        pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
+    )
+
+
+def store_plan(
+    job: GraphCompileJob, graph: Graph, shape: GraphShape, focus: Focus, progress: Progress
+) -> Keys:
+    """The keys to store, with what relation paths predict if that is asked for.
+
+    Links are worth their weight, times the focus of both their ends where all weigh the same.
+    """
+    tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    model = None
+    if job.predict:
+        progress.stage("relation paths")
+        model = fit_paths(directed(graph))
+    progress.stage("choosing keys")
+    value = graph.weight
+    if np.ptp(value) == 0:
+        value = focus.values[graph.subject] + focus.values[graph.object]
+    return choose_keys(graph, model, tokens, shape.keys, value)
+
+
+def _check_memory(blueprint: Blueprint, job: GraphCompileJob) -> None:
+    needed = 3 * 4 * blueprint.parameters
+    if needed > job.memory_bytes:
+        raise LimitError(
+            f"compiling {blueprint.parameters} parameters needs about {needed >> 20} MiB, allowed "
+            f"are {job.memory_bytes >> 20}",
+            hint="raise --memory, or take a smaller --width or fewer --keys",
+        )

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from structinit_core.graph import Graph, directed, fit_paths
+from structinit_core.initializers.graph import GraphTokens, choose_keys, memory
+from structinit_core.linalg import generator
+
+CPU = torch.device("cpu")
+
+
+def _wanted(keys: int, objects: int, each: int) -> sp.csr_array:
+    draw = generator(0, "wanted")
+    rows = [np.sort(draw.choice(objects, each, replace=False)) for _ in range(keys)]
+    data = draw.uniform(5, 12, keys * each).astype(np.float32)
+    indptr = np.arange(keys + 1) * each
+    return sp.csr_array((data, np.concatenate(rows), indptr), shape=(keys, objects))
+
+
+@pytest.mark.parametrize("each", [2, 40])
+def test_values_are_the_weighted_ridge_solution(each: int) -> None:
+    wanted, width = _wanted(3, 60, each), 16
+    known = np.arange(wanted.nnz) % 3 > 0
+    found = memory.fit_answers(wanted, known, width, 0, CPU)
+    codes = found.codes.double().numpy()
+    gram = memory._ELSEWHERE / 60 * codes.T @ codes
+    gram += memory._RIDGE * np.trace(gram) / width * np.eye(width)
+    for key in range(3):
+        row = slice(wanted.indptr[key], wanted.indptr[key + 1])
+        weight = np.where(known[row], 1, memory._PREDICTED)[:, None]
+        of = codes[wanted.indices[row]]
+        exact = np.linalg.solve(
+            gram + of.T @ (weight * of), of.T @ (weight[:, 0] * wanted.data[row])
+        )
+        np.testing.assert_allclose(found.values[key].numpy(), exact, rtol=2e-3, atol=2e-3)
+
+
+def test_what_is_stored_comes_out_on_top() -> None:
+    wanted = _wanted(300, 400, 3)
+    found = memory.fit_answers(wanted, np.ones(wanted.nnz, np.bool_), 96, 0, CPU)
+    top = torch.topk(found.values @ found.codes.T, 3).indices.sort(dim=1).values
+    assert (top.numpy() == wanted.indices.reshape(300, 3)).mean() > 0.99
+
+
+def test_one_value_reaches_all_objects_of_a_hub() -> None:
+    hub = sp.csr_array(np.where(np.arange(400) < 120, 10.0, 0.0)[None].astype(np.float32))
+    wanted = sp.csr_array(sp.vstack((hub, _wanted(50, 400, 2))))
+    found = memory.fit_answers(wanted, np.ones(wanted.nnz, np.bool_), 64, 0, CPU)
+    top = torch.topk(found.values[0] @ found.codes.T, 120).indices
+    assert int((top < 120).sum()) >= 115
+
+
+def test_objects_without_a_key_add_nothing() -> None:
+    wanted = _wanted(5, 60, 2)
+    found = memory.fit_answers(wanted, np.ones(wanted.nnz, np.bool_), 16, 0, CPU)
+    named = np.bincount(wanted.indices, minlength=60) > 0
+    assert not found.codes[~torch.from_numpy(named)].any()
+    assert found.codes[torch.from_numpy(named)].any(dim=1).all()
+
+
+def test_keys_hold_every_link_both_ways_and_then_what_paths_predict(family: Graph) -> None:
+    tokens = GraphTokens(len(family.relations), len(family.particles))
+    links = directed(family)
+    model = fit_paths(links)
+    keys = choose_keys(family, model, tokens, 500, family.weight)
+    relation = (keys.own - 1) // 2 + tokens.relations * ((keys.own - 1) % 2)
+    subject = keys.before - tokens.first_particle
+    stored = set()
+    for key in range(len(keys)):
+        row = slice(keys.objects.indptr[key], keys.objects.indptr[key + 1])
+        objects, chance, known = (
+            part[row] for part in (keys.objects.indices, keys.objects.data, keys.known)
+        )
+        mine = links.objects(int(subject[key]), int(relation[key]))
+        assert set(objects[known].tolist()) == set(mine.tolist())
+        stored.update((subject[key], relation[key], o) for o in mine)
+        if known.any() and not known.all():
+            assert chance[~known].max() <= chance[known].min() * np.exp(-0.99)
+        assert keys.others[key] > 0
+    assert len(stored) == 2 * len(family)
+    assert not keys.known[-1]
+
+
+def test_the_most_valuable_links_are_stored_first(family: Graph) -> None:
+    tokens = GraphTokens(len(family.relations), len(family.particles))
+    value = np.zeros(len(family))
+    value[7] = 1.0
+    keys = choose_keys(family, None, tokens, 2, value)
+    assert len(keys) == 2
+    ends = {int(family.subject[7]), int(family.object[7])}
+    assert set((keys.before - tokens.first_particle).tolist()) == ends
+    assert keys.known.all()
