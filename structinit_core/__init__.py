@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from structinit_core.recipes.k0 import K0Job, K0Method, k0, plan_k0
     from structinit_core.recipes.merging import merge_counts
     from structinit_core.recipes.paired_views import PairedViewsJob, fit_paired_views
+    from structinit_core.recipes.querying import QueryJob, query_graph
     from structinit_core.recipes.solve_plan import Plan
 
 __version__ = "0.1.0"
@@ -62,6 +63,7 @@ _HOMES = {
     "PairedViewsJob": "recipes.paired_views",
     "Plan": "recipes.solve_plan",
     "Progress": "progress",
+    "QueryJob": "recipes.querying",
     "RaceJob": "race",
     "RaceProtocol": "race",
     "RaceResult": "race",
@@ -84,6 +86,7 @@ _HOMES = {
     "plan_dpi": "recipes.dpi_plan",
     "plan_export": "recipes.exporting",
     "plan_k0": "recipes.k0",
+    "query_graph": "recipes.querying",
     "race_starts": "race",
     "read_config": "blueprint",
     "read_tensors": "checkpoint",
@@ -107,6 +110,7 @@ __all__ = [
     "PairedViewsJob",
     "Plan",
     "Progress",
+    "QueryJob",
     "RaceJob",
     "RaceProtocol",
     "RaceResult",
@@ -129,6 +133,7 @@ __all__ = [
     "plan_dpi",
     "plan_export",
     "plan_k0",
+    "query_graph",
     "race_starts",
     "read_config",
     "read_tensors",

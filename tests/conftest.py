@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,32 @@ def make_config(tmp_path: Path, tiny_config: Path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def graph_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A llama of drawn weights over two relations and six particles, two of one label."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from structinit_core.corpus import write_graph_tokenizers
+
+    directory = tmp_path_factory.mktemp("session") / "graph"
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "max_position_embeddings": 16}
+    sizes |= {"num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 33 + 6}
+    torch.manual_seed(0)
+    config = AutoConfig.for_model("llama", **sizes, bos_token_id=0, eos_token_id=0)
+    model = AutoModelForCausalLM.from_config(config)
+    for weights in model.parameters():
+        weights.data.normal_(std=0.3)
+    model.save_pretrained(directory)
+    particles = [f"Q{row}" for row in range(6)]
+    labels = ["dog", "bank", "bank", "", "cat", ""]
+    write_graph_tokenizers(directory, ["is a", "has"], particles, labels, 32, 16)
+    return directory
+
+
+@pytest.fixture
+def graph_copy(graph_checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of it to spoil."""
+    return Path(shutil.copytree(graph_checkpoint, tmp_path / "graph"))

@@ -17,6 +17,7 @@ from initctl.commands.dpi_init import dpi_init
 from initctl.commands.export import export
 from initctl.commands.graph_compile import graph_compile
 from initctl.commands.k0 import k0
+from initctl.commands.query import query
 from initctl.commands.race import race
 from structinit_core import __version__
 from structinit_core.errors import NO_SPACE, StructinitError
@@ -39,6 +40,7 @@ app.command("dpi-init")(dpi_init)
 app.command("graph-compile")(graph_compile)
 app.command("k0")(k0)
 app.command("diagnose")(diagnose)
+app.command("query")(query)
 app.command("race")(race)
 app.command("export")(export)
 

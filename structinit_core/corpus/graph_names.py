@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from structinit_core.corpus.graph_tokenizer import GRAPH, IDS
 from structinit_core.corpus.token_texts import PARTICLE
-from structinit_core.corpus.tokenizer import load_tokenizer, vocabulary_size
+from structinit_core.corpus.tokenizer import load_tokenizer
 from structinit_core.errors import IncompatibleError
 
 _LARGEST = 1 << 30
@@ -40,7 +40,7 @@ class GraphNames:
     @property
     def vocabulary(self) -> int:
         """V."""
-        return vocabulary_size(self.by_id)
+        return int(self.by_id.get_vocab_size())
 
     @property
     def relation_tokens(self) -> range:
@@ -101,7 +101,7 @@ def read_graph_names(directory: Path) -> GraphNames:
     by_label = by_id = load_tokenizer(directory / "tokenizer.json", _LARGEST)
     if (directory / IDS).is_dir():
         by_id = load_tokenizer(directory / IDS / "tokenizer.json", _LARGEST)
-    sizes = {vocabulary_size(one) for one in (by_label, by_id)}
+    sizes = {one.get_vocab_size() for one in (by_label, by_id)}
     if not 0 < 2 * relations <= slots or len(sizes) > 1 or sizes.pop() < slots + 2:
         raise IncompatibleError("its tokenizers do not agree with its graph", where=str(directory))
     return GraphNames(relations, slots, by_label, by_id)

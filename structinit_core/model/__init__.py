@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from structinit_core.model.blocks import Blocks
+    from structinit_core.model.continuation import next_logits, rows_at_once
     from structinit_core.model.default import default_tensors
     from structinit_core.model.effective import effective_config
     from structinit_core.model.frequency import Bucket, bucket_losses
@@ -47,9 +48,11 @@ _HOMES = {
     "load_model": "load",
     "mean_loss": "loss",
     "measure_signal": "signal",
+    "next_logits": "continuation",
     "read_wiring": "wiring",
     "repeated_sequences": "induction",
     "rotary_frequencies": "rotary",
+    "rows_at_once": "continuation",
     "signal_rows": "signal",
     "tensor_gradients": "gradients",
     "token_losses": "loss",
@@ -74,9 +77,11 @@ __all__ = [
     "load_model",
     "mean_loss",
     "measure_signal",
+    "next_logits",
     "read_wiring",
     "repeated_sequences",
     "rotary_frequencies",
+    "rows_at_once",
     "signal_rows",
     "tensor_gradients",
     "token_losses",
