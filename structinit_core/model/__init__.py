@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from structinit_core.model.ablation import silenced
     from structinit_core.model.blocks import Blocks
     from structinit_core.model.continuation import next_logits, rows_at_once
     from structinit_core.model.default import default_tensors
@@ -54,6 +55,7 @@ _HOMES = {
     "rotary_frequencies": "rotary",
     "rows_at_once": "continuation",
     "signal_rows": "signal",
+    "silenced": "ablation",
     "tensor_gradients": "gradients",
     "token_losses": "loss",
 }
@@ -83,6 +85,7 @@ __all__ = [
     "rotary_frequencies",
     "rows_at_once",
     "signal_rows",
+    "silenced",
     "tensor_gradients",
     "token_losses",
 ]

@@ -2,20 +2,89 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+from pathlib import Path
 
-from structinit_core.diagnose import Check, Report
-from structinit_core.graph import Focus
+import numpy as np
+from numpy.typing import NDArray
+
+from structinit_core.blueprint import Blueprint, Kind, Role
+from structinit_core.diagnose import Check, LinkFigures, LinkLosses, Report
+from structinit_core.diagnose.links import link_figures, recall, walk_losses
+from structinit_core.graph import Focus, Graph, directed
 from structinit_core.initializers.graph import GraphShape, GraphTokens, Keys
+from structinit_core.linalg import Device, generator
+from structinit_core.model import load_model, silenced
+from structinit_core.progress import Progress
 from structinit_core.recipes.graph_links import ReadLinks
 
+_RECALLED, _RANKED, _ABLATED = 1 << 13, 1 << 14, 1 << 9
+"""At most so many facts and links are drawn to be scored."""
+_PARTS = {
+    "codes": (Role.ATTN_OUT, Role.MLP_DOWN),
+    "heads": (Role.MLP_DOWN,),
+}
+"""What is silenced so that these and no later parts speak."""
 
-def graph_report(read: ReadLinks, shape: GraphShape, focus: Focus, keys: Keys) -> Report:
-    """``report.json`` of a compilation."""
+Values = dict[str, float | int | str | None]
+
+
+def graph_report(
+    directory: Path,
+    read: ReadLinks,
+    shape: GraphShape,
+    blueprint: Blueprint,
+    focus: Focus,
+    keys: Keys,
+    *,
+    seed: int,
+    device: Device,
+    progress: Progress,
+) -> Report:
+    """``report.json`` of the checkpoint in ``directory``: sizes, recall, and held-out figures.
+
+    Figures are of transformers' logits. Where there are more facts or links than a bound, so
+    many are drawn by ``seed``.
+    """
+    graph = read.graph
+    model = load_model(directory, device)
+    known = directed(*(part for part in (graph, read.held_out) if part is not None))
+    stored = _drawn(_stored(keys, graph), _RECALLED, seed, "facts")
+    recalled = recall(model, graph, stored, directed(graph), progress)
+    values = _sizes(read, shape, focus, keys) | {
+        "recall": recalled.share,
+        "recall.facts": recalled.facts,
+    }
+    notes = ["all logits are those of the written checkpoint in transformers"]
+    held_out = read.held_out
+    if held_out is not None and len(held_out):
+        links = np.stack((held_out.subject, held_out.relation, held_out.object), axis=1)
+        lacking = read.left_out.links if read.left_out else 0
+        drawn = _drawn(links, _RANKED, seed, "links")
+        if len(drawn) < len(links):
+            notes.append(f"{len(drawn)} of {len(links)} held-out links are drawn and ranked")
+            lacking = round(lacking * len(drawn) / len(links))
+        figures = link_figures(model, graph, drawn, known, progress, lacking=lacking)
+        values |= _ranks(figures) | _losses("link", figures.losses)
+        values |= _losses("walk", walk_losses(model, graph, drawn[:, [0, 2]], progress))
+        some = _drawn(links, _ABLATED, seed, "ablation")
+        for name, silent in _PARTS.items():
+            with silenced(model, _outputs(blueprint, silent)):
+                alone = link_figures(model, graph, some, known, progress)
+            values[f"ablation.{name}.mrr"] = alone.known.both.mrr
+        whole = link_figures(model, graph, some, known, progress)
+        values["ablation.whole.mrr"] = whole.known.both.mrr
+        notes.append(
+            f"ablation: {len(some)} held-out links ranked by codes alone, with attention, and whole"
+        )
+    checks = tuple(Check(name=name, value=value) for name, value in values.items())
+    return Report(subject="graph-compile", checks=checks, notes=tuple(notes))
+
+
+def _sizes(read: ReadLinks, shape: GraphShape, focus: Focus, keys: Keys) -> Values:
     graph, facts = read.graph, read.facts
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
-    stored = np.searchsorted(keys.objects.indptr, np.flatnonzero(keys.known), side="right") - 1
-    values: dict[str, float | int | str | None] = {
+    return {
         "particles": len(graph.particles),
         "links": len(graph),
         "relations": len(graph.relations),
@@ -31,12 +100,60 @@ def graph_report(read: ReadLinks, shape: GraphShape, focus: Focus, keys: Keys) -
         "layers": shape.layers,
         "heads": shape.heads,
         "keys": len(keys),
-        "keys.known": len(np.unique(stored)),
         "facts.stored": int(keys.known.sum()),
+        "facts.of_graph": int(keys.known.sum()) / max(2 * len(graph), 1),
+        "facts.per_unit": int(keys.known.sum()) / max(len(keys), 1),
         "objects.predicted": int((~keys.known).sum()),
-        "facts.per_unit": float(keys.known.sum() / max(len(keys), 1)),
     }
-    return Report(
-        subject="graph-compile",
-        checks=tuple(Check(name=name, value=value) for name, value in values.items()),
-    )
+
+
+def _stored(keys: Keys, graph: Graph) -> NDArray[np.int32]:
+    """The facts behind the keys: int32 (n, 3) of subject, directed relation, object."""
+    tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    key = np.repeat(np.arange(len(keys)), np.diff(keys.objects.indptr))[keys.known]
+    subject = keys.before[key] - tokens.first_particle
+    relation, inverse = np.divmod(keys.own[key] - 1, 2)
+    columns = (subject, relation + tokens.relations * inverse, keys.objects.indices[keys.known])
+    return np.stack(columns, axis=1).astype(np.int32)
+
+
+def _drawn(rows: NDArray[np.int32], most: int, seed: int, name: str) -> NDArray[np.int32]:
+    """At most so many of the rows, in their order."""
+    if len(rows) <= most:
+        return rows
+    drawn = generator(seed, "graph", "scored", name).choice(len(rows), most, replace=False)
+    chosen: NDArray[np.int32] = rows[np.sort(drawn)]
+    return chosen
+
+
+def _outputs(blueprint: Blueprint, roles: tuple[Role, ...]) -> list[str]:
+    """Weights and biases by which layers add to the stream."""
+    kinds = (Kind.WEIGHT, Kind.BIAS)
+    return [
+        spec.name
+        for spec in blueprint.tensors
+        if spec.kind in kinds and set(spec.roles) & set(roles)
+    ]
+
+
+def _ranks(figures: LinkFigures) -> Values:
+    values: Values = {"links.held_out": figures.links, "links.lacking": figures.lacking}
+    for scope, ranks in (("", figures.all_links), (".known_names", figures.known)):
+        for side in ("both", "objects", "subjects"):
+            ranking = getattr(ranks, side)
+            end = "" if side == "both" else f".{side}"
+            values[f"mrr{scope}{end}"] = ranking.mrr
+            if side == "both":
+                for k in (1, 3, 10):
+                    values[f"hits_at_{k}{scope}"] = getattr(ranking, f"hits_at_{k}")
+    return values
+
+
+def _losses(name: str, losses: LinkLosses) -> Mapping[str, float]:
+    return {
+        f"loss.{name}.model": losses.model,
+        f"loss.{name}.among_particles": losses.among_particles,
+        f"loss.{name}.uniform": losses.uniform,
+        f"loss.{name}.prior": losses.prior,
+        f"loss.{name}.exact_graph": losses.exact_graph,
+    }
