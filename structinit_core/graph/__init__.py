@@ -15,9 +15,11 @@ from structinit_core.graph.prediction import (
     directed,
     filtered_ranks,
     fit_paths,
+    ranks_of,
     worth,
 )
 from structinit_core.graph.reading import LinkSource, ReadFacts, read_graph
+from structinit_core.graph.references import References, link_references, walk_references
 from structinit_core.graph.semcons import axon, discover_semcons
 from structinit_core.graph.splitting import LeftOut, numbered_like, split_links
 from structinit_core.graph.stored import GRAPH_KIND, GRAPH_VERSION, open_graph, save_graph
@@ -40,6 +42,7 @@ __all__ = [
     "Predictions",
     "Ranking",
     "ReadFacts",
+    "References",
     "asked_most",
     "axon",
     "both_ways",
@@ -47,12 +50,15 @@ __all__ = [
     "discover_semcons",
     "filtered_ranks",
     "fit_paths",
+    "link_references",
     "numbered_like",
     "open_graph",
     "pagerank",
+    "ranks_of",
     "read_graph",
     "save_graph",
     "split_links",
     "tri_kernel",
+    "walk_references",
     "worth",
 ]

@@ -5,7 +5,7 @@ from structinit_core.graph.prediction.keys import asked_most, valuable, worth
 from structinit_core.graph.prediction.model import PathModel, PathOptions, fit_paths
 from structinit_core.graph.prediction.predictions import Predictions
 from structinit_core.graph.prediction.prior import Prior, fit_prior
-from structinit_core.graph.prediction.ranking import Ranking, filtered_ranks
+from structinit_core.graph.prediction.ranking import Ranking, filtered_ranks, ranks_of
 
 __all__ = [
     "Directed",
@@ -20,6 +20,7 @@ __all__ = [
     "filtered_ranks",
     "fit_paths",
     "fit_prior",
+    "ranks_of",
     "valuable",
     "worth",
 ]

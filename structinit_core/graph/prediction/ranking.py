@@ -45,13 +45,20 @@ def filtered_ranks(
     block = max(1, memory // max(1, 8 * known.particles))
     for low in range(0, len(queries), block):
         asked = queries[low : low + block]
-        rows = scores(asked[:, 0], asked[:, 1])
-        own = rows[np.arange(len(rows)), asked[:, 2]][:, None]
-        other = np.ones(rows.shape, np.bool_)
-        for row, (subject, relation, object_) in zip(other, asked, strict=True):
-            row[known.objects(subject, relation)] = False
-            row[object_] = False
-        level = other & (rows == own)
-        above = other & ~(rows <= own)
-        ranks[low : low + block] = 1 + above.sum(1) + level.sum(1) / 2
+        ranks[low : low + block] = ranks_of(scores(asked[:, 0], asked[:, 1]), asked, known)
     return ranks
+
+
+def ranks_of(
+    rows: NDArray[np.floating], queries: NDArray[np.int32], known: Directed
+) -> NDArray[np.float64]:
+    """The ranks of :func:`filtered_ranks` from the scores ``rows`` (n, P) of the queries."""
+    own = rows[np.arange(len(rows)), queries[:, 2]][:, None]
+    other = np.ones(rows.shape, np.bool_)
+    for row, (subject, relation, object_) in zip(other, queries, strict=True):
+        row[known.objects(subject, relation)] = False
+        row[object_] = False
+    level = other & (rows == own)
+    above = other & ~(rows <= own)
+    found: NDArray[np.float64] = 1 + above.sum(1) + level.sum(1) / 2
+    return found
