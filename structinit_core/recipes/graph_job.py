@@ -16,13 +16,15 @@ from structinit_core.recipes.counting import DEFAULT_MEMORY
 class GraphCompileJob:
     """One compilation of link lists.
 
-    holdout: a share of the links to leave out and score on, or a file of such links. width,
+    holdout: a share of the links to leave out and score on, or a file of such links; also_true:
+    files of other true links, which do not stand in the way of those ranked. width,
     layers, heads, keys: sizes in place of those that the graph suggests. predict: keys also
     hold what relation paths predict. onnx: also as ``model.onnx``.
     """
 
     source: LinkSource
     holdout: float | Path | None = None
+    also_true: tuple[Path, ...] = ()
     family: str = "gpt2"
     width: int | None = None
     layers: int | None = None
@@ -42,12 +44,15 @@ class GraphCompileJob:
                 raise UsageError(f"{name} {value} is below 1")
         if isinstance(self.holdout, float) and not 0 < self.holdout < 1:
             raise UsageError(f"{self.holdout} is no share of the links", hint="such as 0.05")
+        if self.also_true and self.holdout is None:
+            raise UsageError("links that are also true matter to held-out ones only")
 
     def paths(self) -> list[Path]:
         """Every file read."""
         source = self.source
         keyed = [file.path for file in (source.stakes, source.labels) if file is not None]
-        return [*source.paths, *keyed, *([self.holdout] if isinstance(self.holdout, Path) else [])]
+        scored = [self.holdout] if isinstance(self.holdout, Path) else []
+        return [*source.paths, *keyed, *scored, *self.also_true]
 
     def recipe(self) -> Recipe:
         """What decides the checkpoint's bytes."""
@@ -61,6 +66,7 @@ class GraphCompileJob:
             "holdout": self.holdout
             if isinstance(self.holdout, float)
             else self.holdout is not None,
+            "also_true": len(self.also_true),
             "family": self.family,
             "width": self.width,
             "layers": self.layers,

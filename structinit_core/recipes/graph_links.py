@@ -20,28 +20,36 @@ from structinit_core.recipes.graph_job import GraphCompileJob
 
 @dataclass(frozen=True)
 class ReadLinks:
-    """The graph that is compiled, the links held out of it, and what was read."""
+    """The graph that is compiled, the links held out of it, others that are true, what was read."""
 
     graph: Graph
     held_out: Graph | None
     left_out: LeftOut | None
+    also_true: tuple[Graph, ...]
     facts: ReadFacts
 
 
 def read_links(job: GraphCompileJob, quarantine: Path | None, progress: Progress) -> ReadLinks:
     """The links of ``job``, those to be scored on apart."""
     graph, facts = read_graph(job.source, quarantine, progress)
+    also_true = tuple(_others(job, path, graph, progress)[0] for path in job.also_true)
+    if isinstance(job.holdout, Path):
+        held_out, left_out = _others(job, job.holdout, graph, progress)
+        return ReadLinks(graph, held_out, left_out, also_true, facts)
     if job.holdout is None:
-        return ReadLinks(graph, None, None, facts)
-    if isinstance(job.holdout, float):
-        rest, held_out = split_links(graph, job.holdout, job.seed)
-        return ReadLinks(rest, held_out, None, facts)
+        return ReadLinks(graph, None, None, also_true, facts)
+    rest, held_out = split_links(graph, job.holdout, job.seed)
+    return ReadLinks(rest, held_out, None, also_true, facts)
+
+
+def _others(
+    job: GraphCompileJob, path: Path, graph: Graph, progress: Progress
+) -> tuple[Graph, LeftOut]:
+    """The links of another file by the rows of ``graph``, and what it lacks."""
     source = LinkSource(
-        [job.holdout],
+        [path],
         columns=job.source.columns,
         max_bad=job.source.max_bad,
         memory_bytes=job.memory_bytes,
     )
-    others, _ = read_graph(source, None, progress)
-    known, left_out = numbered_like(others, graph)
-    return ReadLinks(graph, known, left_out, facts)
+    return numbered_like(read_graph(source, None, progress)[0], graph)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from structinit_core.blueprint import Blueprint, Kind, Role
-from structinit_core.diagnose import Check, LinkFigures, LinkLosses, Report
-from structinit_core.diagnose.links import link_figures, recall, walk_losses
+from structinit_core.diagnose import Check, Report
+from structinit_core.diagnose.links import (
+    LinkFigures,
+    LinkLosses,
+    link_figures,
+    recall,
+    walk_losses,
+)
 from structinit_core.graph import Focus, Graph, directed
 from structinit_core.initializers.graph import GraphShape, GraphTokens, Keys
 from structinit_core.linalg import Device, generator
@@ -48,7 +53,7 @@ def graph_report(
     """
     graph = read.graph
     model = load_model(directory, device)
-    known = directed(*(part for part in (graph, read.held_out) if part is not None))
+    known = directed(graph, *([read.held_out] if read.held_out else []), *read.also_true)
     stored = _drawn(_stored(keys, graph), _RECALLED, seed, "facts")
     recalled = recall(model, graph, stored, directed(graph), progress)
     values = _sizes(read, shape, focus, keys) | {
@@ -149,7 +154,7 @@ def _ranks(figures: LinkFigures) -> Values:
     return values
 
 
-def _losses(name: str, losses: LinkLosses) -> Mapping[str, float]:
+def _losses(name: str, losses: LinkLosses) -> Values:
     return {
         f"loss.{name}.model": losses.model,
         f"loss.{name}.among_particles": losses.among_particles,

@@ -48,6 +48,12 @@ def graph_compile(
             metavar="SHARE|FILE", help="Links to leave out and score on: a share, or a file."
         ),
     ] = None,
+    also_true: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Other true links: they do not count against held-out ones."
+        ),
+    ] = None,
     max_bad: Annotated[
         float, typer.Option(min=0, metavar="N", help="Bad rows allowed: a share below 1, or rows.")
     ] = 0.01,
@@ -102,6 +108,7 @@ def graph_compile(
     job = GraphCompileJob(
         source,
         holdout=_share_or_file(holdout),
+        also_true=tuple(also_true or ()),
         family=family.value,
         width=width,
         layers=layers,

@@ -15,6 +15,7 @@ _STORED_PARAMETERS = 1 << 27
 """Of the feed-forward in all, unless more are asked for."""
 _TABLE_PARAMETERS = 1 << 28
 """Of the token rows and the head together, that the default width stays below."""
+_FEW = 1 << 14
 _WIDTHS = (512, 384, 256, 192, 128)
 
 
@@ -72,7 +73,7 @@ def suggested_width(tokens: GraphTokens) -> int:
 
 
 def suggested_keys(width: int, family: str, known: int, tokens: GraphTokens) -> int:
-    """A unit for each of the ``known`` keys and half as many predicted, in 2^27 parameters."""
+    """Twice the ``known`` keys, all queries where those are few, within 2^27 parameters."""
     matrices = 2 if family == "gpt2" else 3
     queries = 2 * tokens.relations * tokens.particles
-    return min(queries, known + max(known // 2, 1), _STORED_PARAMETERS // (matrices * width))
+    return min(queries, max(2 * known, _FEW), _STORED_PARAMETERS // (matrices * width))
