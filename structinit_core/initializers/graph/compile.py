@@ -9,10 +9,7 @@ from torch import Tensor
 
 from structinit_core.blueprint import Blueprint
 from structinit_core.graph import Graph
-from structinit_core.initializers.closed_form.parts import (
-    Units,
-    as_float,
-)
+from structinit_core.initializers.closed_form.parts import Units, as_float
 from structinit_core.initializers.graph.codes import factorised
 from structinit_core.initializers.graph.heads import (
     Sight,
@@ -34,24 +31,31 @@ from structinit_core.progress import Progress
 
 def compile_graph(
     graph: Graph,
-    keys: Keys | None,
+    keys: Keys,
     focus: NDArray[np.float64],
     blueprint: Blueprint,
     *,
-    relations: bool = True,
     seed: int,
     device: torch.device,
     progress: Progress,
 ) -> GraphParts:
     """``graph`` compiled for ``blueprint``: codes, a map for each relation, stored answers.
 
-    ``relations`` and ``keys`` are left out for ablations.
+    ``focus`` (P,) is how often a walk begins at each particle. What stands in rows, heads and
+    units is said in layout.py, heads.py and units.py. float32, on the CPU; the regressions of
+    :func:`~structinit_core.initializers.graph.memory.fit_answers` run on ``device``. Memory
+    O((V + K)·d). Deterministic given ``seed`` on one machine class with fixed threads. Source:
+    ours; seed 000 corrected as closed-form's notes on it say.
+
+    Raises:
+        IncompatibleError: too narrow a model, or more keys than its feed-forward has units.
+        NumericalError: a key that its own unit does not know.
     """
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
     progress.stage("codes")
     table = next_tokens(graph, tokens, focus)
     codes, _ = factorised(table, divide_graph(blueprint).predict, seed)
-    directed = by_weight(graph) if relations else []
+    directed = by_weight(graph)
     progress.stage("relation maps", len(directed))
     maps, added = [], 0.0
     for relation in directed:
@@ -67,8 +71,6 @@ def compile_graph(
     if directed[places:]:
         units += (map_units(0, directed[places:], maps[places:], tokens, stream, blueprint),)
     parts = GraphParts(stream.embed, stream.position, head_rows(stream), heads, units)
-    if keys is None:
-        return parts
     progress.stage("answers")
     return store(keys, parts, sight, tokens, seed, device)
 
