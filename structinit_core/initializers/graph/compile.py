@@ -45,7 +45,7 @@ def compile_graph(
     units is said in layout.py, heads.py and units.py. float32, on the CPU; the regressions of
     :func:`~structinit_core.initializers.graph.memory.fit_answers` run on ``device``. Memory
     O((V + K)·d). Deterministic given ``seed`` on one machine class with fixed threads. Source:
-    ours; seed 000 corrected as closed-form's notes on it say.
+    ours, in place of the formulas of seed 000.
 
     Raises:
         IncompatibleError: too narrow a model, or more keys than its feed-forward has units.
