@@ -23,7 +23,7 @@ from structinit_core.model import load_model, silenced
 from structinit_core.progress import Progress
 from structinit_core.recipes.graph_links import ReadLinks
 
-_RECALLED, _RANKED, _ABLATED = 1 << 13, 1 << 14, 1 << 9
+_RECALLED, _RANKED, _ABLATED = 1 << 11, 1 << 13, 1 << 8
 """At most so many facts and links are drawn to be scored."""
 _PARTS = {
     "codes": (Role.ATTN_OUT, Role.MLP_DOWN),
