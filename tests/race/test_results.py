@@ -29,6 +29,37 @@ def test_readme_s_table_is_the_result() -> None:
         assert shown[arm.name] == pytest.approx(known, abs=6e-4), arm.name
 
 
+ONE_EPOCH = sorted((ROOT / "fixtures/results/one-epoch").glob("*/race.json"))
+
+
+@pytest.mark.parametrize("path", ONE_EPOCH, ids=[path.parent.name for path in ONE_EPOCH])
+def test_readme_s_table_of_one_epoch_is_the_results(path: Path) -> None:
+    result = RaceResult.model_validate_json(path.read_text(encoding="utf-8"))
+    assert result.complete
+    row = rf"^\| {path.parent.name} \| \**`([\w-]+)`\** \|(.*)\|$"
+    shown = {
+        name: [cell.strip(" *").replace("−", "-") for cell in cells.split("|")]
+        for name, cells in re.findall(row, README, re.MULTILINE)
+    }
+    assert set(shown) == {arm.name for arm in result.arms}
+    (base,) = [arm for arm in result.arms if arm.name == result.baseline]
+    assert base.start_seconds is not None
+    assert base.step_seconds is not None
+    whole = base.start_seconds + result.protocol["steps"] * base.step_seconds
+    for arm in result.arms:
+        assert arm.curve is not None
+        known = [arm.learning_rate, arm.curve.mean[0]]
+        known += [mark.loss.mean for mark in arm.milestones if mark.share >= 0.1]
+        *losses, difference, reached = shown[arm.name]
+        assert [float(cell) for cell in losses] == pytest.approx(known, abs=6e-4)
+        saved = arm.seconds_saved.mean if arm.seconds_saved else 0.0
+        assert float(reached.removesuffix(" s")) == pytest.approx(whole - saved, abs=0.6)
+        if arm.final_difference is not None:
+            numbers = [float(n) for n in re.findall(r"[-+\d.]+", difference)]
+            found = arm.final_difference
+            assert numbers == pytest.approx([found.mean, found.low, found.high], abs=6e-4)
+
+
 def test_the_zero_gain_arm_is_the_published_bug() -> None:
     """Exactly ln V before training, no gradient but the last norm's, behind at the end."""
     result = RaceResult.model_validate_json(RESULT.read_text(encoding="utf-8"))
