@@ -12,7 +12,7 @@ from structinit_core.linalg import generator
 
 _LOGIT_NOISE = 0.002
 """What all residual branches together may add to a logit: it must not show in a loss."""
-_HEAD_RMS = 0.2
+HEAD_RMS = 0.2
 """Rms of an untied head's entries; a tied head has the stream's own rms of 1."""
 _MIMETIC = 0.7
 _NORMS = (Role.ATTN_NORM, Role.MLP_NORM, Role.FINAL_NORM, Role.Q_NORM, Role.K_NORM)
@@ -37,7 +37,7 @@ def fill(spec: TensorSpec, role: Role, blueprint: Blueprint, seed: int) -> Tenso
         return _float(_attention(spec, role, blueprint, seed))
     deviation = shape[-1] ** -0.5
     if role in (Role.ATTN_OUT, Role.MLP_DOWN):
-        head = 1.0 if blueprint.tied else _HEAD_RMS
+        head = 1.0 if blueprint.tied else HEAD_RMS
         total = _LOGIT_NOISE / (head * np.sqrt(blueprint.width))
         deviation *= total / np.sqrt(2 * blueprint.layers)
     return _float(deviation * _draw(spec, role, seed).standard_normal(shape))

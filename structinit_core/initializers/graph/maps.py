@@ -12,7 +12,7 @@ from structinit_core.initializers.closed_form import LogBilinear
 from structinit_core.initializers.graph.codes import fit_gain, log_ratio
 from structinit_core.initializers.graph.tokens import GraphTokens
 
-_RIDGE = 0.03
+_RIDGE = 0.3
 """Of the mean eigenvalue of the codes' Gram matrix."""
 
 Floats = NDArray[np.float64]
