@@ -15,7 +15,7 @@ from structinit_core.initializers.closed_form.positions import (
     frequencies,
     turned,
 )
-from structinit_core.initializers.graph.layout import COPIED, GraphStream
+from structinit_core.initializers.graph.layout import APART, COPIED, GraphStream
 from structinit_core.initializers.graph.tokens import GraphTokens
 from structinit_core.model import Wiring
 
@@ -77,7 +77,7 @@ class Sight:
         (query, key), stream, norm = self.look(layer), self.stream, self.norm(layer)
         root = np.sqrt(_GATE / (self.wiring.scales[layer] * self.wiring.rotary_scale**2))
         constant = stream.at.constant[:, 0] / (norm * stream.level)
-        query[self.gate] = root * (constant - 2 * match)
+        query[self.gate] = -root * centred(match, constant)
         key[self.gate] = root * stream.at.kinds[:, 0] / (norm * stream.level)
         return query, key
 
@@ -126,8 +126,15 @@ def relation_places(blueprint: Blueprint) -> list[tuple[int, int]]:
     ]
 
 
+def centred(match: Floats, constant: Floats) -> Floats:
+    """1 where ``match`` is 1, −1 or less where it is that of two relations' codes or less."""
+    middle = (1 + APART) / 2
+    about: Floats = (match - middle * constant) / (1 - middle)
+    return about
+
+
 def relation_match(relation: int, tokens: GraphTokens, stream: GraphStream, norm: float) -> Floats:
-    """A functional (d,) of normalised rows: 1 at the token of a relation, near 0 or below else."""
+    """A functional (d,) of normalised rows: 1 at a relation's token, at most 0.35 elsewhere."""
     signs = stream.identity[tokens.relation_token(relation)] / np.sqrt(stream.size.own)
     own = stream.at.own @ signs / (norm * stream.length)
     marks = stream.at.kinds[:, 1] - stream.at.constant[:, 0]

@@ -24,7 +24,9 @@ CARRIED, PREDICTED, OWN = 0.1, 0.4, 0.4
 """Shares of a token's squared length: constant and kind each, prediction code, identity code."""
 COPIED = 0.4
 """Squared length of each code copied from the token before, over that of a token."""
-_FILLERS = 2
+APART = 0.35
+"""The largest cosine of two relations' identity codes."""
+_FILLERS, _DRAWS = 2, 4096
 _KINDS = 3
 _LEAST, _CODE = 8, 32
 _BLOCK_ELEMENTS = 1 << 22
@@ -133,6 +135,7 @@ def place_graph(
     rows_count = tokens.vocabulary
     fillers = _signs(rows_count, _FILLERS, seed, "fillers")
     identity = _signs(rows_count, size.own, seed, "identity")
+    identity[1 : tokens.first_particle] = codes_apart(tokens.slots, size.own, seed)
     level, length = np.sqrt(CARRIED * width), np.sqrt(OWN * width)
     kinds = np.full(rows_count, 2)
     kinds[1 : tokens.first_particle], kinds[FRAME_ID] = 1, 0
@@ -164,6 +167,23 @@ def place_graph(
         position_length=float(np.sqrt(position * width)),
         seed=seed,
     )
+
+
+def codes_apart(count: int, size: int, seed: int) -> NDArray[np.int8]:
+    """Random signs (count, size) of which no two have a cosine above 0.35 in modulus.
+
+    Drawn one after the other, so that more begin with the same; where many draws find none the
+    next may be a little closer to the others.
+    """
+    draw, bound = generator(seed, "graph", "relations"), APART
+    codes = np.zeros((0, size), np.int8)
+    while len(codes) < count:
+        drawn = 2 * draw.integers(0, 2, (_DRAWS, size), np.int8) - 1
+        cosines = np.abs(drawn.astype(np.int32) @ codes.T.astype(np.int32))
+        (fit,) = np.nonzero(cosines.max(axis=1, initial=0) <= bound * size)
+        bound = bound if len(fit) else bound + 0.05
+        codes = np.concatenate((codes, drawn[fit[:1]]))
+    return codes
 
 
 def _signs(rows: int, size: int, seed: int, name: str) -> NDArray[np.int8]:

@@ -12,6 +12,8 @@ from structinit_core.initializers.closed_form import LogBilinear
 from structinit_core.initializers.graph.codes import fit_gain, log_ratio
 from structinit_core.initializers.graph.tokens import GraphTokens
 
+_FOREIGN = 0.3
+"""Weight of the wish that a relation says nothing of particles without it, over its subjects."""
 _RIDGE = 0.3
 """Of the mean eigenvalue of the codes' Gram matrix."""
 
@@ -30,10 +32,13 @@ def relation_map(
 ) -> Floats:
     """The map R (r, r) of a directed relation: logits x_s·R·w_o beyond those of its token.
 
-    Ridge on both sides, R = (XᵀX + λ)⁻¹Xᵀ·G·W(WᵀW + λ)⁻¹, for the positive log-ratios G of
-    the objects that follow subject and relation to those that follow the relation, X the codes
-    of the subjects it has; its factor by Newton on the links' cross entropy. Cost
-    O(nnz·r + (P + r)·r²). Source: seed 000's P = E⁺·A·(E⁺)ᵀ, with log-ratios.
+    Ridge on both sides, R = (XᵀX + AᵀA + λ)⁻¹Xᵀ·G·W(WᵀW + VᵀV + λ)⁻¹, for the positive
+    log-ratios G of the objects that follow subject and relation to those that follow the
+    relation, X the codes of the subjects it has, W those of all objects. Two wishes keep it
+    from what it does not know: A, the codes of all particles at a share of the weight of X, and
+    V, those of tokens that are no particle as heavy as W, are to gain nothing. Its factor by
+    Newton on the links' cross entropy. Cost O(nnz·r + (P + r)·r²). Source: seed 000's
+    P = E⁺·A·(E⁺)ᵀ, with log-ratios.
     """
     weights = directed_weights(graph, directed)
     token = tokens.relation_token(directed)
@@ -43,8 +48,10 @@ def relation_map(
     rows = sp.csr_array(weights[subjects])
     x = left[subjects]
     across = x.T @ (log_ratio(rows) @ right)
-    matrix = np.linalg.solve(_ridged(x), across)
-    matrix = np.linalg.solve(_ridged(right), matrix.T).T
+    foreign = left * np.sqrt(_FOREIGN * len(x) / len(left))
+    specials = codes.right[:first].double().numpy() * np.sqrt(len(right) / first)
+    matrix = np.linalg.solve(_ridged(np.concatenate((x, foreign))), across)
+    matrix = np.linalg.solve(_ridged(np.concatenate((right, specials))), matrix.T).T
     mapped = torch.from_numpy((x @ matrix).astype(np.float32))
     base = codes.right[first:] @ codes.left[token] + codes.bias[first:]
     gain = fit_gain(LogBilinear(mapped, codes.right[first:], base), rows, seed)

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from structinit_core.linalg import generator
 
-_ELSEWHERE = 4.0
-"""Weight of the wish that a key adds nothing to all other objects, over one stored answer."""
+_ELSEWHERE, _AT_EACH = 4.0, 3e-3
+"""Weight of the wish that a key adds nothing to other objects, over one stored answer: of all
+together, and the most of each."""
 _RIDGE = 1e-3
 _HUB, _SHARED = 4, 0.7
 """Known objects above which those of a key share a part of their codes, and its length."""
@@ -69,7 +70,7 @@ def _regressed(wanted: sp.csr_array, weights: NDArray[np.float32], codes: Tensor
     those are fewer than a.
     """
     objects, width = codes.shape
-    gram = _ELSEWHERE / objects * (codes.T @ codes).double()
+    gram = min(_ELSEWHERE / objects, _AT_EACH) * (codes.T @ codes).double()
     ridge = max(_RIDGE * float(gram.diagonal().mean()), 1e-9)
     lower = torch.linalg.cholesky(gram + ridge * torch.eye(width).to(gram)).float()
     whitened = torch.linalg.solve_triangular(lower, codes.T, upper=False).T.contiguous()

@@ -14,17 +14,18 @@ from torch import Tensor
 from structinit_core.blueprint import Blueprint
 from structinit_core.errors import IncompatibleError, NumericalError
 from structinit_core.initializers.closed_form.layers import Layers
-from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Units, as_float
+from structinit_core.initializers.closed_form.parts import Units, as_float
 from structinit_core.initializers.graph.heads import Sight
 from structinit_core.initializers.graph.keys import Keys
 from structinit_core.initializers.graph.memory import fit_answers
 from structinit_core.initializers.graph.parts import GraphParts
 from structinit_core.initializers.graph.tokens import FRAME_ID, GraphTokens
-from structinit_core.initializers.graph.units import THRESHOLD, as_units, key_units
+from structinit_core.initializers.graph.units import THRESHOLD, alone, as_units, key_units
 
 _ANSWER_ENERGY = 0.01
 """Squared length of the longest answer in the stream, over that of a token."""
 _KEYS_AT_ONCE, _ROWS_AT_ONCE = 1 << 12, 1 << 8
+_LEAST = 1.0
 _EXACT, _ALIKE = 1 << 37, 64
 
 
@@ -48,14 +49,13 @@ def store(
     """
     stream, blueprint, head = sight.stream, sight.blueprint, parts.unembed
     layers = _spread(len(keys), free_units(parts.units, blueprint))
-    states, into = _met(keys, parts, np.repeat(*np.array(layers).T), sight)
+    states, passed = _met(keys, parts, np.repeat(*np.array(layers).T), sight)
+    if not bool((passed > _LEAST).all()):
+        raise NumericalError("a unit does not fire at its own key", hint="take a larger --width")
     lacking = _lacking(keys, states, head, tokens)
     answers = fit_answers(lacking, keys.known, stream.size.answer, seed, device)
     longest = max(float(answers.values.norm(dim=1).max()), 1e-9)
     scale = np.sqrt(_ANSWER_ENERGY * blueprint.width) / longest
-    if not bool((into > THRESHOLD).all()):
-        raise NumericalError("a unit does not fire at its own key", hint="take a larger --width")
-    passed = ACTIVATIONS[blueprint.activation](into - THRESHOLD)
     values = scale * answers.values / passed[:, None]
     write = as_float(stream.at.answer)
     head = head.clone()
@@ -97,13 +97,13 @@ def _spread(count: int, free: list[int]) -> list[tuple[int, int]]:
 def _met(
     keys: Keys, parts: GraphParts, layers: NDArray[np.int64], sight: Sight
 ) -> tuple[Tensor, Tensor]:
-    """What the head reads (K, d) and what goes into each key's unit (K,) where its key stands.
+    """What the head reads (K, d) and what each key's unit passes on (K,) where its key stands.
 
     ``layers`` (K,): of the units. Keys of one token pass together, by the heads that copy and
     those that ask for this token: all others add nothing there.
     """
     stream, blueprint = sight.stream, sight.blueprint
-    states, into = torch.empty(len(keys), blueprint.width), torch.empty(len(keys))
+    states, passed = torch.empty(len(keys), blueprint.width), torch.empty(len(keys))
     order = np.argsort(keys.own, kind="stable")
     for alike in np.split(order, np.flatnonzero(np.diff(keys.own[order])) + 1):
         token = int(keys.own[alike[0]])
@@ -116,10 +116,10 @@ def _met(
             for layer, (taken, after) in enumerate(network.passed(ids)):
                 here = torch.from_numpy(layers[rows] == layer)
                 reached = network.normalised(taken[here, -1])
-                into[at[here]] = (reached * up[here]).sum(dim=1)
+                passed[at[here]] = alone(reached, up[here], THRESHOLD, stream, blueprint)
                 if layer == blueprint.layers - 1:
                     states[at] = network.normalised(after[:, -1])
-    return states, into
+    return states, passed
 
 
 def _lacking(keys: Keys, states: Tensor, head: Tensor, tokens: GraphTokens) -> sp.csr_array:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from structinit_core.blueprint import Blueprint
-from structinit_core.initializers.closed_form.parts import Units, as_float
-from structinit_core.initializers.graph.heads import relation_match
+from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Units, as_float
+from structinit_core.initializers.graph.heads import centred, relation_match
 from structinit_core.initializers.graph.layout import COPIED, GraphStream
 from structinit_core.initializers.graph.tokens import GraphTokens
 
@@ -60,6 +60,18 @@ def as_units(
     return Units(layer, passed.contiguous(), down, gate=gate)
 
 
+def alone(
+    normed: Tensor, up: Tensor, threshold: float, stream: GraphStream, blueprint: Blueprint
+) -> Tensor:
+    """What unit i of :func:`as_units` passes on of row i of ``normed``: both (n, d), (n,)."""
+    act = ACTIVATIONS[blueprint.activation]
+    compared = (normed * up).sum(dim=1)
+    if not blueprint.gated:
+        return act(compared - threshold)
+    constant = normed @ as_float(stream.at.constant[:, 0] / (stream.later * stream.level))
+    return act(compared - threshold * constant) * constant
+
+
 def map_units(
     layer: int,
     directed: Sequence[int],
@@ -76,11 +88,12 @@ def map_units(
     at, norm, rank = stream.at, stream.later, len(maps[0])
     copied = np.sqrt(COPIED * blueprint.width) / stream.length
     read = at.before[:, :rank] / (norm * stream.scale * copied)
+    constant = at.constant[:, 0] / (norm * stream.level)
     ups, downs, linears = [], [], []
     for relation, matrix in zip(directed, maps, strict=True):
         match = relation_match(relation, tokens, stream, norm)
         write = stream.scale * at.predict[:, :rank] @ matrix.T
-        gate = np.tile(2 * _SLOPE * match, (rank, 1))
+        gate = np.tile(_SLOPE * centred(match, constant), (rank, 1))
         if blueprint.gated:
             ups.append(gate)
             linears.append(read.T)
@@ -90,4 +103,4 @@ def map_units(
             downs += [write / 2, -write / 2]
     up, down = as_float(np.concatenate(ups)), as_float(np.concatenate(downs, axis=1))
     linear = as_float(np.concatenate(linears)) if linears else None
-    return as_units(layer, up, _SLOPE, down, stream, blueprint, linear)
+    return as_units(layer, up, 0.0, down, stream, blueprint, linear)
