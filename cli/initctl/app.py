@@ -15,7 +15,7 @@ from initctl.commands.cooc import cooc
 from initctl.commands.diagnose import diagnose
 from initctl.commands.dpi_init import dpi_init
 from initctl.commands.export import export
-from initctl.commands.graph_compile import graph_compile
+from initctl.commands.graph_compile import BareFaithful, graph_compile
 from initctl.commands.k0 import k0
 from initctl.commands.query import query
 from initctl.commands.race import race
@@ -37,7 +37,7 @@ app = typer.Typer(
 app.command("cooc")(cooc)
 app.command("closed-form")(closed_form)
 app.command("dpi-init")(dpi_init)
-app.command("graph-compile")(graph_compile)
+app.command("graph-compile", cls=BareFaithful)(graph_compile)
 app.command("k0")(k0)
 app.command("diagnose")(diagnose)
 app.command("query")(query)

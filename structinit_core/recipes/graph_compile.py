@@ -69,7 +69,12 @@ def graph_compile(
         hashes: dict[Path, str] = {}
         with staged(output, recipe, hashes) as work:
             read = read_links(job, work / QUARANTINE, record)
-            compile_links(job, read, work, record, hashes)
+            if job.faithful:
+                from structinit_core.recipes.faithful import compile_faithful
+
+                compile_faithful(job, read, work, record, hashes)
+            else:
+                compile_links(job, read, work, record, hashes)
             record.write(work)
     return True
 

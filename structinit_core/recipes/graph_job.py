@@ -31,6 +31,7 @@ class GraphCompileJob:
     heads: int | None = None
     keys: int | None = None
     predict: bool = True
+    faithful: str | None = None
     onnx: bool = False
     seed: int = 0
     device: str = "cpu"
@@ -42,6 +43,11 @@ class GraphCompileJob:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} {value} is below 1")
+        if self.faithful and (self.keys is not None or not self.predict or self.onnx):
+            raise UsageError(
+                "a published version stores no keys and is not written as ONNX",
+                hint="leave out --keys, --no-paths and --onnx; initctl export writes ONNX",
+            )
         if isinstance(self.holdout, float) and not 0 < self.holdout < 1:
             raise UsageError(f"{self.holdout} is no share of the links", hint="such as 0.05")
         if self.also_true and self.holdout is None:
@@ -73,6 +79,7 @@ class GraphCompileJob:
             "heads": self.heads,
             "keys": self.keys,
             "predict": self.predict,
+            "faithful": self.faithful,
             "onnx": self.onnx,
             "seed": self.seed,
             "shard_bytes": self.shard_bytes,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from initctl import options as o
 from initctl.console import TerminalProgress, print_published
@@ -17,6 +18,28 @@ class Family(StrEnum):
 
     GPT2 = "gpt2"
     LLAMA = "llama"
+
+
+class Published(StrEnum):
+    """The library's published versions of the compiler by name."""
+
+    V1 = "v1"
+    V2 = "v2"
+    V3 = "v3"
+    V4 = "v4"
+
+
+class BareFaithful(TyperCommand):
+    """A command whose ``--faithful`` may stand without a version."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse with the default version put where none follows."""
+        after = [*args[1:], ""]
+        for at in reversed(range(len(args))):
+            bare = args[at] == "--faithful" and after[at] not in list(Published)
+            if bare and "--" not in args[:at]:
+                args = [*args[: at + 1], Published.V3, *args[at + 1 :]]
+        return super().parse_args(ctx, args)
 
 
 def graph_compile(
@@ -78,6 +101,14 @@ def graph_compile(
         bool,
         typer.Option("--paths/--no-paths", help="Store what relation paths predict, too."),
     ] = True,
+    faithful: Annotated[
+        Published | None,
+        typer.Option(
+            help="Build the formulas of a published version as written, for comparison: its "
+            "family, sizes and flaws. Alone it is v3, which has a formula for every tensor.",
+            show_default=False,
+        ),
+    ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx beside, too.")] = False,
     seed: o.Seed = 0,
     device: o.Device = "auto",
@@ -115,6 +146,7 @@ def graph_compile(
         heads=heads,
         keys=keys,
         predict=paths,
+        faithful=faithful.value if faithful else None,
         onnx=onnx,
         seed=seed,
         device=device,
