@@ -96,7 +96,8 @@ def link_figures(
     The model is given frame, subject, relation token, and asked at the last position. ``graph``
     is what was compiled and what references count; ``known`` holds all links that are true,
     which do not stand in each other's way; ``lacking``: how many more links name what the graph
-    lacks. Cost: one forward pass for each distinct query; memory of some 2²⁵ logits.
+    lacks. Cost: one forward pass for each distinct query; memory of
+    some 2²⁵ logits, four times at the peak.
 
     Raises:
         InputError: no links. NumericalError: logits that are not finite.
@@ -107,7 +108,7 @@ def link_figures(
     queries = both_ways(subject, relation, object_, len(graph.relations))
     ranks, losses = np.empty(len(queries)), np.empty((len(queries), 2))
     progress.stage("ranking links", len(queries))
-    for rows, logits in _logits(model, tokens, _asked(tokens, queries), progress):
+    for rows, logits in _logits(model, _asked(tokens, queries), progress):
         asked = queries[rows]
         ranks[rows] = ranks_of(logits[:, tokens.first_particle :], asked, known)
         losses[rows] = _losses(logits, tokens, asked[:, 2])
@@ -133,7 +134,7 @@ def walk_losses(
     losses = np.empty((len(steps), 2))
     progress.stage("walks", len(steps))
     before = tokens.particle(steps[:, :1])
-    for rows, logits in _logits(model, tokens, before, progress):
+    for rows, logits in _logits(model, before, progress):
         losses[rows] = _losses(logits, tokens, steps[rows, 1])
     return _beside(losses, walk_references(graph, steps), tokens)
 
@@ -153,7 +154,7 @@ def recall(
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
     found = 0
     progress.stage("recalling facts", len(facts))
-    for rows, logits in _logits(model, tokens, _asked(tokens, facts), progress):
+    for rows, logits in _logits(model, _asked(tokens, facts), progress):
         scores = logits[:, tokens.first_particle :]
         own = scores[np.arange(len(rows)), facts[rows, 2]]
         place = (scores >= own[:, None]).sum(axis=1)
@@ -168,7 +169,7 @@ def _asked(tokens: GraphTokens, queries: Rows) -> NDArray[np.int64]:
 
 
 def _logits(
-    model: torch.nn.Module, tokens: GraphTokens, before: NDArray[np.int64], progress: Progress
+    model: torch.nn.Module, before: NDArray[np.int64], progress: Progress
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Rows of ``before`` with the logits after them, (m, V); each distinct row is run once.
 
@@ -178,7 +179,7 @@ def _logits(
     place = place.ravel()
     order = np.argsort(place, kind="stable")
     framed = np.insert(distinct, 0, FRAME_ID, axis=1)
-    block = rows_at_once(tokens.vocabulary)
+    block = rows_at_once(model, framed.shape[1])
     for low in range(0, len(order), block):
         rows = order[low : low + block]
         first, last = place[rows[0]], place[rows[-1]]

@@ -18,6 +18,8 @@ _CARRIED = (
     "merges.txt",
     "tokenizer.model",
     "chat_template.jinja",
+    "ids/tokenizer.json",
+    "ids/tokenizer_config.json",
 )
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
@@ -42,4 +44,6 @@ def write_surroundings(source: Source, dtype: str, directory: Path) -> None:
     config |= {"architectures": [source.blueprint.architecture], "dtype": dtype}
     (directory / "config.json").write_text(pretty_json(config), encoding="utf-8")
     for file in carried_files(source.path):
-        shutil.copyfile(file, directory / file.name)
+        copy = directory / file.relative_to(source.path)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copyfile(file, copy)

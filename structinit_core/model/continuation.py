@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-_LOGIT_ELEMENTS = 1 << 25
+_ELEMENTS = 1 << 25
 
 
 def next_logits(model: Any, ids: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -27,6 +27,11 @@ def next_logits(model: Any, ids: NDArray[np.int64]) -> NDArray[np.float32]:
     return found
 
 
-def rows_at_once(vocabulary: int) -> int:
-    """How many sequences make 128 MiB of logits, at least one."""
-    return max(1, _LOGIT_ELEMENTS // vocabulary)
+def rows_at_once(model: Any, length: int) -> int:
+    """How many sequences of ``length`` tokens keep logits and units within 128 MiB, at least one.
+
+    Each alone: a forward pass holds a few such arrays.
+    """
+    vocabulary = len(model.get_output_embeddings().weight)
+    widths = (max(one.shape) for one in model.parameters() if vocabulary not in one.shape)
+    return max(1, int(_ELEMENTS // max(vocabulary, length * max(widths))))

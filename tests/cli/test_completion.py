@@ -35,7 +35,11 @@ def complete(*words: str) -> tuple[list[str], set[str]]:
 @pytest.mark.parametrize(
     ("words", "offers"),
     [
-        (("",), {"cooc", "closed-form", "dpi-init", "k0", "diagnose", "query", "race", "export"}),
+        (
+            ("",),
+            {"cooc", "closed-form", "dpi-init", "k0", "graph-compile", "query"}
+            | {"diagnose", "race", "export"},
+        ),
         (("c",), {"cooc", "closed-form"}),
         (("d",), {"diagnose", "dpi-init"}),
         (("dpi-init", "--lex"), {"--lexical"}),

@@ -161,7 +161,7 @@ def test_blocks_change_nothing(model, monkeypatch: pytest.MonkeyPatch, block: in
         return original(network, ids)
 
     original = links.next_logits
-    monkeypatch.setattr(links, "rows_at_once", lambda vocabulary: block)
+    monkeypatch.setattr(links, "rows_at_once", lambda model, length: block)
     monkeypatch.setattr(links, "next_logits", counted)
     again = figures(model)
     assert again.known == whole.known

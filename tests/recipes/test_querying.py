@@ -18,6 +18,7 @@ from structinit_core.errors import (
     StructinitError,
     UsageError,
 )
+from structinit_core.recipes.exporting import ExportFormat, ExportJob, export_checkpoint
 from structinit_core.recipes.querying import Answer, QueryJob, query_graph
 
 
@@ -102,6 +103,13 @@ def test_hints_are_near(graph_checkpoint: Path) -> None:
     with pytest.raises(InputError) as caught:
         ask(graph_checkpoint, "dog", "is")
     assert "'is a'" in (caught.value.hint or "")
+
+
+def test_an_export_is_asked_as_its_source_is(graph_checkpoint: Path, tmp_path: Path) -> None:
+    export_checkpoint(ExportJob(graph_checkpoint, ExportFormat.HF), tmp_path / "out")
+    answer = ask(tmp_path / "out", "Q0", "is a")
+    assert answer.subject.label == "dog"
+    assert answer == ask(graph_checkpoint, "dog", "is a")
 
 
 def test_an_inverse_needs_its_relation(graph_checkpoint: Path) -> None:
