@@ -165,8 +165,13 @@ def store_plan(
     return choose_keys(graph, model, tokens, shape.keys, value)
 
 
+def needed_bytes(blueprint: Blueprint) -> int:
+    """What compiling takes: rows, units and what is written of them, an upper estimate."""
+    return 3 * 4 * blueprint.parameters
+
+
 def _check_memory(blueprint: Blueprint, job: GraphCompileJob) -> None:
-    needed = 3 * 4 * blueprint.parameters
+    needed = needed_bytes(blueprint)
     if needed > job.memory_bytes:
         raise LimitError(
             f"compiling {blueprint.parameters} parameters needs about {needed >> 20} MiB, allowed "

@@ -86,3 +86,17 @@ def test_bad_input(initctl, tmp_path: Path, text: str, options, code: int, says:
     assert run.returncode == code, run.stderr
     assert says in " ".join(run.stderr.decode().split())
     assert not (tmp_path / "out").exists()
+
+
+def test_the_plan_holds_statistics_and_writes_nothing(initctl, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run = initctl("graph-compile", GRAPHS / "bostrom-cyberlinks.csv", "--plan", "-o", out)
+    assert (run.returncode, run.stderr) == (0, b"")
+    plan = json.loads(run.stdout)
+    found = {each["name"]: each for each in plan["statistics"]}
+    assert plan["fits"]
+    assert (plan["particles"], plan["links"]) == (1304, 1275)
+    assert found["diameter"]["value"] == 18
+    assert all(each["formula"] for each in found.values())
+    assert any("effective rank" in sentence for sentence in plan["suggested"])
+    assert list(tmp_path.iterdir()) == []

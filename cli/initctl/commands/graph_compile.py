@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from initctl import options as o
-from initctl.console import TerminalProgress, print_published
+from initctl.console import TerminalProgress, print_json, print_published
 
 
 class Family(StrEnum):
@@ -153,6 +153,13 @@ def graph_compile(
         memory_bytes=memory,
     )
     progress = TerminalProgress(quiet)
+    if plan:
+        from structinit_core.recipes.graph_plan import plan_graph
+
+        with progress.running():
+            forecast = plan_graph(job, progress)
+        print_json(forecast.model_dump(mode="json"))
+        return
     with progress.running():
         made = compile_into(job, output, force=force, progress=progress)
     if progress.draws:
