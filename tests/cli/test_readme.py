@@ -15,7 +15,17 @@ from initctl.app import app
 from structinit_core import errors
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("cooc", "closed-form", "dpi-init", "k0", "diagnose", "race", "export")
+COMMANDS = (
+    "cooc",
+    "closed-form",
+    "dpi-init",
+    "k0",
+    "graph-compile",
+    "query",
+    "diagnose",
+    "race",
+    "export",
+)
 SET_UP = (
     """\
 pip install . && initctl closed-form --config fixtures/configs/gpt2-d128-l4.json \\

@@ -10,7 +10,16 @@ import pytest
 import structinit_core
 
 HEAVY = ("numpy", "scipy", "numba", "torch", "transformers", "tokenizers", "onnx")
-COMMANDS = ("cooc", "closed-form", "dpi-init", "diagnose", "query", "race", "export")
+COMMANDS = (
+    "cooc",
+    "closed-form",
+    "dpi-init",
+    "graph-compile",
+    "diagnose",
+    "query",
+    "race",
+    "export",
+)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
