@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from initctl import options as o
-from initctl.console import TerminalProgress, print_published
+from initctl.console import TerminalProgress, print_json, print_published
 
 
 class Family(StrEnum):
@@ -88,6 +88,7 @@ def graph_compile(
     from structinit_core.diagnose import Report
     from structinit_core.graph import KeyedFile, LinkSource
     from structinit_core.recipes.graph_compile import graph_compile as compile_into
+    from structinit_core.recipes.graph_compile import plan_graph
     from structinit_core.recipes.graph_job import GraphCompileJob
 
     source = LinkSource(
@@ -112,6 +113,11 @@ def graph_compile(
         memory_bytes=memory,
     )
     progress = TerminalProgress(quiet)
+    if plan:
+        with progress.running():
+            planned = plan_graph(job, progress=progress)
+        print_json(planned.model_dump(mode="json"))
+        return
     with progress.running():
         made = compile_into(job, output, force=force, progress=progress)
     if progress.draws:
