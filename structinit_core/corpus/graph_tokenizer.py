@@ -55,7 +55,7 @@ def graph_tokenizer_json(texts: Iterable[str]) -> Iterator[str]:
     word-level tokenizer has one text for each token: two for one are decoded by chance. The
     pieces are those that the ``tokenizers`` library would write. Memory O(1).
     """
-    quoted = json.JSONEncoder(ensure_ascii=False).encode
+    quoted = json.encoder.encode_basestring
     head, tail = json.dumps(_around({"": 0}), ensure_ascii=False, indent=1).split('"": 0')
     yield head
     for token, text in enumerate(texts):

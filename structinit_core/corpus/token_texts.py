@@ -49,8 +49,12 @@ class TokenTexts:
     def __iter__(self) -> Iterator[str]:
         yield DOCUMENT_TOKEN
         yield from self.of_relations
+        contested, taken = self._contested, self._taken
         for row, (name, label) in enumerate(self._named()):
-            yield next(self._choices(name, label), f"<|particle_{row}|>")
+            if not label and name not in contested and name not in taken and _plain(name):
+                yield name
+            else:
+                yield next(self._choices(name, label), f"<|particle_{row}|>")
 
     @cached_property
     def of_relations(self) -> tuple[str, ...]:
@@ -113,6 +117,11 @@ class TokenTexts:
                 yield f"{label} ({own})"
             if label and label != own:
                 yield label
+
+
+def _plain(name: str) -> bool:
+    """Whether a name is a text as it is."""
+    return bool(name) and name.isprintable() and _RESERVED not in name
 
 
 def escaped(name: str) -> str:

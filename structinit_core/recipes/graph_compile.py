@@ -14,13 +14,13 @@ from structinit_core.artifact import (
     refuse_overlap,
     staged,
 )
-from structinit_core.blueprint import Blueprint, make_blueprint
+from structinit_core.blueprint import make_blueprint
 from structinit_core.checkpoint import CHECKPOINT_KIND, write_checkpoint, write_directory
 from structinit_core.corpus import GRAPH_FRAME, write_graph_tokenizers
-from structinit_core.errors import LimitError
 from structinit_core.graph import (
     Focus,
     Graph,
+    PathOptions,
     directed,
     fit_paths,
     pagerank,
@@ -31,18 +31,21 @@ from structinit_core.initializers.graph import (
     Keys,
     choose_keys,
     compile_graph,
+    suggested_heads,
     suggested_keys,
     suggested_width,
 )
 from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
+from structinit_core.recipes.graph_forecast import forecast, refuse_unfit
 from structinit_core.recipes.graph_job import GraphCompileJob
 from structinit_core.recipes.graph_links import ReadLinks, read_links
 from structinit_core.recipes.record import Recorder
 
 QUARANTINE = "quarantine.jsonl"
-_HEADS, _LAYERS, _SHALLOW = 8, 4, 2
-_SMALL = 2048
+_LAYERS, _SHALLOW = 4, 2
+_SMALL, _LARGE = 1 << 11, 1 << 18
+_FEW_PATHS = PathOptions(ends=300, bodies=30, links=300, entries=1 << 20)
 
 
 def graph_compile(
@@ -83,18 +86,21 @@ def shape_of(job: GraphCompileJob, graph: Graph) -> GraphShape:
     """The sizes asked for, and otherwise those that the graph suggests."""
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
     width = job.width or suggested_width(tokens)
-    relations = 2 * len(graph.relations)
-    forward = graph.subject.astype(np.int64) * relations + graph.relation
-    inverse = graph.object.astype(np.int64) * relations + relations // 2 + graph.relation
-    known = len(np.unique(forward)) + len(np.unique(inverse))
     small = len(graph.particles) <= _SMALL
     return GraphShape(
         family=job.family,
         width=width,
         layers=job.layers or (_SHALLOW if small else _LAYERS),
-        heads=job.heads or _HEADS,
-        keys=job.keys or suggested_keys(width, job.family, known, tokens),
+        heads=job.heads or suggested_heads(width),
+        keys=job.keys or suggested_keys(width, job.family, known_keys(graph), tokens),
     )
+
+
+def known_keys(graph: Graph) -> int:
+    """How many queries, subject and directed relation, have a known object."""
+    relations = len(graph.relations)
+    ends = (graph.subject, graph.object)
+    return sum(len(np.unique(end.astype(np.int64) * relations + graph.relation)) for end in ends)
 
 
 def compile_links(
@@ -111,7 +117,9 @@ def compile_links(
     shape = shape_of(job, graph)
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
     blueprint = make_blueprint(shape.config(tokens))
-    _check_memory(blueprint, job)
+    refuse_unfit(
+        forecast(graph, shape, known_keys(graph), blueprint, job.memory_bytes), job.memory_bytes
+    )
     device, _ = resolve_device(job.device, shape.keys * shape.width**2)
     progress.stage("focus")
     focus = pagerank(graph)
@@ -157,7 +165,7 @@ def store_plan(
     model = None
     if job.predict:
         progress.stage("relation paths")
-        model = fit_paths(directed(graph))
+        model = fit_paths(directed(graph), path_options(graph))
     progress.stage("choosing keys")
     value = graph.weight
     if np.ptp(value) == 0:
@@ -165,16 +173,6 @@ def store_plan(
     return choose_keys(graph, model, tokens, shape.keys, value)
 
 
-def needed_bytes(blueprint: Blueprint) -> int:
-    """What compiling takes: rows, units and what is written of them, an upper estimate."""
-    return 3 * 4 * blueprint.parameters
-
-
-def _check_memory(blueprint: Blueprint, job: GraphCompileJob) -> None:
-    needed = needed_bytes(blueprint)
-    if needed > job.memory_bytes:
-        raise LimitError(
-            f"compiling {blueprint.parameters} parameters needs about {needed >> 20} MiB, allowed "
-            f"are {job.memory_bytes >> 20}",
-            hint="raise --memory, or take a smaller --width or fewer --keys",
-        )
+def path_options(graph: Graph) -> PathOptions:
+    """How much is looked at to fit paths: less for each relation above 2^18 particles."""
+    return PathOptions() if len(graph.particles) <= _LARGE else _FEW_PATHS

@@ -11,7 +11,8 @@ from structinit_core.blueprint import make_blueprint
 from structinit_core.graph.statistics import graph_statistics
 from structinit_core.initializers.graph import GraphTokens
 from structinit_core.progress import Progress, Silent
-from structinit_core.recipes.graph_compile import needed_bytes, shape_of
+from structinit_core.recipes.graph_compile import known_keys, shape_of
+from structinit_core.recipes.graph_forecast import GraphForecast, forecast
 from structinit_core.recipes.graph_job import GraphCompileJob
 from structinit_core.recipes.graph_links import read_links
 
@@ -27,28 +28,13 @@ class PlannedStatistic(BaseModel):
     conditions: str
 
 
-class GraphPlan(BaseModel):
-    """The forecast of one compilation; bytes are upper estimates.
+class GraphPlan(GraphForecast):
+    """The forecast of one compilation, and the graph's statistics.
 
-    ``suggested`` says what sizes the statistics suggest and why, and where those built differ.
+    ``suggested`` says what sizes they suggest and why, and what is built.
     """
 
-    model_config = ConfigDict(frozen=True)
-    particles: int
-    relations: int
-    links: int
     rows_bad: int
-    vocabulary: int
-    family: str
-    width: int
-    layers: int
-    heads: int
-    feed_forward: int
-    keys: int
-    parameters: int
-    memory_bytes: int
-    disk_bytes: int
-    fits: bool
     suggested: tuple[str, ...]
     statistics: tuple[PlannedStatistic, ...]
 
@@ -67,27 +53,14 @@ def plan_graph(job: GraphCompileJob, progress: Progress | None = None) -> GraphP
     found = graph_statistics(graph)
     tokens, shape = GraphTokens(len(graph.relations), len(graph.particles)), shape_of(job, graph)
     blueprint = make_blueprint(shape.config(tokens))
-    needed = needed_bytes(blueprint)
+    expected = forecast(graph, shape, known_keys(graph), blueprint, job.memory_bytes)
     built = (
         f"built are d = {shape.width}, h = {shape.heads}, L = {shape.layers}: rows of tokens and "
         "answers of keys need more than the spectrum of the graph says, unless a size was asked for"
     )
     return GraphPlan(
-        particles=len(graph.particles),
-        relations=len(graph.relations),
-        links=len(graph),
+        **expected.model_dump(),
         rows_bad=read.facts.bad,
-        vocabulary=tokens.vocabulary,
-        family=shape.family,
-        width=shape.width,
-        layers=shape.layers,
-        heads=shape.heads,
-        feed_forward=blueprint.feed_forward,
-        keys=shape.keys,
-        parameters=blueprint.parameters,
-        memory_bytes=needed,
-        disk_bytes=4 * blueprint.parameters,
-        fits=needed <= job.memory_bytes,
         suggested=(*found.suggestion.reasons, built),
         statistics=tuple(
             PlannedStatistic(

@@ -1,6 +1,7 @@
 """A link list of the size of the Bostrom chain, and what reading it costs beside pandas.
 
-    python tests/benchmarks/graph_links.py write FILE [--links N] [--particles N] [--seed N]
+    python tests/benchmarks/graph_links.py write FILE [--links N] [--particles N] [--every]
+        [--seed N]
     python tests/benchmarks/graph_links.py read FILE [--rounds 3]
 
 ``write`` makes a CSV ``neuron,particle_from,particle_to,semcon,amount`` with particle names of 46
@@ -73,12 +74,20 @@ def write_links(
     links: int = 2_700_000,
     semcons: int = 12,
     neurons: int = 1_240,
+    every: bool = False,
     seed: int = 0,
 ) -> None:
-    """Write the link list to ``path``: the same bytes for the same arguments."""
+    """Write the link list to ``path``: the same bytes for the same arguments.
+
+    With ``every`` each particle is at one end at least; by the power law alone half of them are.
+    """
     random = generator(seed, "graph links")
     subjects = random.permutation(particles)[zipf(particles, 0.9, links, random)]
     objects = random.permutation(particles)[zipf(particles, 0.8, links, random)]
+    if every:
+        ends = np.concatenate((subjects, objects))
+        ends[random.permutation(2 * links)[:particles]] = np.arange(particles)
+        subjects, objects = ends[:links], ends[links:]
     kinds = zipf(semcons, 1.0, links, random)
     people = zipf(neurons, 1.0, links, random)
     amounts = random.integers(1, 1_000_000, links)
@@ -137,6 +146,7 @@ def main() -> None:
     write.add_argument("file", type=Path)
     write.add_argument("--links", type=int, default=2_700_000)
     write.add_argument("--particles", type=int, default=3_100_000)
+    write.add_argument("--every", action="store_true", help="each particle has a link")
     write.add_argument("--seed", type=int, default=0)
     read = commands.add_parser("read")
     read.add_argument("file", type=Path)
@@ -147,6 +157,7 @@ def main() -> None:
             arguments.file,
             particles=arguments.particles,
             links=arguments.links,
+            every=arguments.every,
             seed=arguments.seed,
         )
     else:

@@ -20,6 +20,7 @@ class Choices:
     """Queries with their candidates as rows of a sparse matrix over F features.
 
     queries: int64 (n + 1), the rows of each query; rows: int64 (m + 1), the entries of each row;
+    copies: float64 (m,), for how many candidates a row stands;
     feature: int32, value: float32, the entries. rest: float64 (n,), what exp of the scores of
     everything that has no row adds to the sum. times: float64 (n,), how often each query was asked.
     chosen: float64 (F,), the sum of the features of all objects chosen.
@@ -27,6 +28,7 @@ class Choices:
 
     queries: NDArray[np.int64]
     rows: NDArray[np.int64]
+    copies: NDArray[np.float64]
     feature: NDArray[np.int32]
     value: NDArray[np.float32]
     rest: NDArray[np.float64]
@@ -35,7 +37,8 @@ class Choices:
 
     def sums(self, weights: Array, *, curved: bool = True) -> tuple[float, Array, Array]:
         """Negative log-likelihood, its gradient (F,) and its Hessian (F, F), or zeros for it."""
-        entries = (self.queries, self.rows, self.feature, self.value, self.rest, self.times)
+        rows = (self.queries, self.rows, self.copies)
+        entries = (*rows, self.feature, self.value, self.rest, self.times)
         normalisers, gradient, hessian = _sums(*entries, weights, curved)
         hessian += np.tril(hessian, -1).T
         return float(normalisers - weights @ self.chosen), gradient - self.chosen, hessian
@@ -43,7 +46,7 @@ class Choices:
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _sums(
-    queries: Array, rows: Array, feature: Array, value: Array,
+    queries: Array, rows: Array, copies: Array, feature: Array, value: Array,
     rest: Array, times: Array, weights: Array, curved: bool,
 ) -> tuple[float, Array, Array]:  # fmt: skip
     features = len(weights)
@@ -61,7 +64,7 @@ def _sums(
             top = max(top, score)
         normaliser = rest[query] * np.exp(-top)
         for row in range(last - first):
-            scores[row] = np.exp(scores[row] - top)
+            scores[row] = copies[first + row] * np.exp(scores[row] - top)
             normaliser += scores[row]
         total += n * (np.log(normaliser) + top)
         mean[:] = 0

@@ -149,5 +149,6 @@ def _weights(
         options.ends,
         options.entries,
     )
-    choices = Choices(of_query, rows, feature, value, rest, np.ones(len(rest)), chosen)
+    once, times = np.ones(len(rows) - 1), np.ones(len(rest))
+    choices = Choices(of_query, rows, once, feature, value, rest, times, chosen)
     return newton(choices, options.ridge)

@@ -6,6 +6,7 @@ from structinit_core.initializers.graph.parts import GraphParts
 from structinit_core.initializers.graph.shape import (
     FAMILIES,
     GraphShape,
+    suggested_heads,
     suggested_keys,
     suggested_width,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "Keys",
     "choose_keys",
     "compile_graph",
+    "suggested_heads",
     "suggested_keys",
     "suggested_width",
 ]

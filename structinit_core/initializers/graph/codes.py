@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-import torch
-from numpy.typing import NDArray
 
 from structinit_core.initializers.closed_form import LogBilinear
 from structinit_core.initializers.closed_form.parts import as_float
+from structinit_core.initializers.graph.gain import fit_gain
 from structinit_core.linalg import TruncatedSvd, generator, sparse_operator, truncated_svd
 
 SMOOTHING = 0.75
@@ -17,9 +16,6 @@ SHIFT = 0.0
 """Nats taken off each log-ratio before it is cut at 0 (ibid., ln k for k negative samples)."""
 _FLOOR = 1e-3
 """Of the mean mass of a token: what one has that never follows another."""
-_ROWS, _SAMPLED_ENTRIES = 512, 1 << 23
-_NEWTON_STEPS = 6
-_LARGEST_GAIN = 20.0
 
 
 def log_ratio(table: sp.csr_array) -> sp.csr_array:
@@ -60,39 +56,6 @@ def factorised(
     )
     codes = LogBilinear(left, right, as_float(np.asarray(bias, np.float64)))
     share = fit_gain(codes, table, seed) ** 0.5
-    return LogBilinear(share * left, share * right, codes.bias), factor
-
-
-def fit_gain(codes: LogBilinear, table: sp.csr_array, seed: int) -> float:
-    """The factor on the products x_a·w_b that minimises the cross entropy of sampled rows.
-
-    table: CSR (m, n) of what follows, for m rows of ``left`` and n of ``right``. Rows are drawn
-    by their mass; Newton on one scalar.
-    """
-    mass = table.sum(axis=1)
-    draw = generator(seed, "graph", "gain")
-    wanted = min(_ROWS, max(1, _SAMPLED_ENTRIES // table.shape[1]), int((mass > 0).sum()))
-    rows = np.sort(draw.choice(len(mass), wanted, replace=False, p=mass / mass.sum()))
-    gain = 1.0
-    part = max(1, (1 << 22) // table.shape[1])
-    for _ in range(_NEWTON_STEPS):
-        slope = curvature = 0.0
-        for low in range(0, len(rows), part):
-            some = rows[low : low + part]
-            scores = codes.left[torch.from_numpy(some)] @ codes.right.T
-            p = torch.softmax(gain * scores + codes.bias, dim=1)
-            mean = (p * scores).sum(dim=1)
-            weights = torch.from_numpy(_shares(table, some))
-            slope += float((weights.sum(dim=1) * mean - (weights * scores).sum(dim=1)).sum())
-            spread = (p * scores.square()).sum(dim=1) - mean.square()
-            curvature += float((weights.sum(dim=1) * spread).sum())
-        if curvature <= 0:
-            break
-        gain = min(max(gain - slope / curvature, 0.05), _LARGEST_GAIN)
-    return gain
-
-
-def _shares(table: sp.csr_array, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    dense = table[rows].toarray()
-    shares: NDArray[np.float32] = (dense / dense.sum(axis=1, keepdims=True)).astype(np.float32)
-    return shares
+    left *= share
+    right *= share
+    return codes, factor

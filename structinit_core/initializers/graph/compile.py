@@ -19,7 +19,7 @@ from structinit_core.initializers.graph.heads import (
 )
 from structinit_core.initializers.graph.keys import Keys
 from structinit_core.initializers.graph.layout import GraphStream, divide_graph, place_graph
-from structinit_core.initializers.graph.maps import longest_mapped, relation_map
+from structinit_core.initializers.graph.maps import longest_mapped, relation_map, spread_of
 from structinit_core.initializers.graph.parts import GraphParts
 from structinit_core.initializers.graph.storing import store
 from structinit_core.initializers.graph.tables import next_tokens
@@ -53,13 +53,13 @@ def compile_graph(
     """
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
     progress.stage("codes")
-    table = next_tokens(graph, tokens, focus)
-    codes, _ = factorised(table, divide_graph(blueprint).predict, seed)
+    codes, _ = factorised(next_tokens(graph, tokens, focus), divide_graph(blueprint).predict, seed)
     directed = by_weight(graph)
     progress.stage("relation maps", len(directed))
     maps, added = [], 0.0
+    spread = spread_of(codes, tokens)
     for relation in directed:
-        maps.append(relation_map(graph, relation, codes, tokens, seed))
+        maps.append(relation_map(graph, relation, codes, tokens, spread, seed))
         added = max(added, longest_mapped(codes, tokens, maps[-1]))
         progress.advance(1)
     stream = place_graph(codes, tokens, blueprint, seed, added)
@@ -80,7 +80,8 @@ def head_rows(stream: GraphStream) -> Tensor:
     codes, at = stream.codes, stream.at
     read = at.predict[:, : codes.right.shape[1]].T / (stream.scale * stream.later)
     constant = at.constant[:, 0] / (stream.level * stream.later)
-    return codes.right @ as_float(read) + torch.outer(codes.bias, as_float(constant))
+    rows = codes.right @ as_float(read)
+    return rows.addr_(codes.bias, as_float(constant))
 
 
 def by_weight(graph: Graph) -> list[int]:

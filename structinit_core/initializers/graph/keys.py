@@ -108,6 +108,8 @@ def _new_queries(
     model: PathModel, known: NDArray[np.int64], room: int, relations: int
 ) -> Predictions:
     """The queries without a known object that are most worth storing, best first."""
+    if room <= 0:
+        return model.predict(np.zeros(0, np.int32), np.zeros(0, np.int32))
     subject, relation = asked_most(model.prior, _CONSIDERED * room + len(known))
     new = ~np.isin(subject.astype(np.int64) * (2 * relations) + relation, known)
     chosen = np.flatnonzero(new)[: _CONSIDERED * room]

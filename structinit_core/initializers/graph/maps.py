@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from structinit_core.graph import Graph
 from structinit_core.initializers.closed_form import LogBilinear
-from structinit_core.initializers.graph.codes import fit_gain, log_ratio
+from structinit_core.initializers.graph.codes import log_ratio
+from structinit_core.initializers.graph.gain import fit_gain
 from structinit_core.initializers.graph.tokens import GraphTokens
 
 _FOREIGN = 0.3
 """Weight of the wish that a relation says nothing of particles without it, over its subjects."""
 _RIDGE = 0.3
 """Of the mean eigenvalue of the codes' Gram matrix."""
+_AT_ONCE = 1 << 16
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Gram matrices, float64 (r, r): left, AᵀA of all particles; right, WᵀW + VᵀV."""
+
+    left: Floats
+    right: Floats
 
 
 def directed_weights(graph: Graph, directed: int) -> sp.csr_array:
@@ -28,7 +41,12 @@ def directed_weights(graph: Graph, directed: int) -> sp.csr_array:
 
 
 def relation_map(
-    graph: Graph, directed: int, codes: LogBilinear, tokens: GraphTokens, seed: int
+    graph: Graph,
+    directed: int,
+    codes: LogBilinear,
+    tokens: GraphTokens,
+    spread: Spread,
+    seed: int,
 ) -> Floats:
     """The map R (r, r) of a directed relation: logits x_s·R·w_o beyond those of its token.
 
@@ -43,15 +61,17 @@ def relation_map(
     weights = directed_weights(graph, directed)
     token = tokens.relation_token(directed)
     first = tokens.first_particle
-    left, right = codes.left[first:].double().numpy(), codes.right[first:].double().numpy()
     subjects = np.flatnonzero(np.diff(weights.indptr))
     rows = sp.csr_array(weights[subjects])
-    x = left[subjects]
-    across = x.T @ (log_ratio(rows) @ right)
-    foreign = left * np.sqrt(_FOREIGN * len(x) / len(left))
-    specials = codes.right[:first].double().numpy() * np.sqrt(len(right) / first)
-    matrix = np.linalg.solve(_ridged(np.concatenate((x, foreign))), across)
-    matrix = np.linalg.solve(_ridged(np.concatenate((right, specials))), matrix.T).T
+    own = codes.left[torch.from_numpy(first + subjects)]
+    x = own.double().numpy()
+    ratio = log_ratio(rows)
+    named, column = np.unique(ratio.indices, return_inverse=True)
+    ratio = sp.csr_array((ratio.data, column, ratio.indptr), shape=(len(subjects), len(named)))
+    across = x.T @ (ratio @ codes.right[torch.from_numpy(first + named)].double().numpy())
+    foreign = _FOREIGN * len(x) / tokens.particles * spread.left
+    matrix = np.linalg.solve(_ridged(x.T @ x + foreign), across)
+    matrix = np.linalg.solve(_ridged(spread.right), matrix.T).T
     mapped = torch.from_numpy((x @ matrix).astype(np.float32))
     base = codes.right[first:] @ codes.left[token] + codes.bias[first:]
     gain = fit_gain(LogBilinear(mapped, codes.right[first:], base), rows, seed)
@@ -65,7 +85,22 @@ def longest_mapped(codes: LogBilinear, tokens: GraphTokens, matrix: Floats) -> f
     return float(mapped.norm(dim=1).max())
 
 
-def _ridged(codes: Floats) -> Floats:
-    gram = codes.T @ codes
+def spread_of(codes: LogBilinear, tokens: GraphTokens) -> Spread:
+    """The Gram matrices that all relation maps share. Cost O(V·r²)."""
+    first = tokens.first_particle
+    heavier = tokens.particles / first
+    right = _gram(codes.right[first:]) + heavier * _gram(codes.right[:first])
+    return Spread(_gram(codes.left[first:]), right)
+
+
+def _gram(codes: Tensor) -> Floats:
+    gram = np.zeros((codes.shape[1],) * 2)
+    for part in torch.split(codes, _AT_ONCE):
+        rows = part.double().numpy()
+        gram += rows.T @ rows
+    return gram
+
+
+def _ridged(gram: Floats) -> Floats:
     ridged: Floats = gram + _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
     return ridged

@@ -25,52 +25,69 @@ _BATCH_ELEMENTS = 1 << 22
 
 @dataclass(frozen=True)
 class Answers:
-    """What keys add to logits: values (K, a) · codes (P, a)ᵀ, float32."""
+    """What keys add to logits: values (K, a) · codes (n, a)ᵀ, float32.
+
+    objects: int64 (n,), those that a key names, ascending; nothing is added to any other.
+    """
 
     values: Tensor
     codes: Tensor
+    objects: NDArray[np.int64]
 
 
 def fit_answers(
     wanted: sp.csr_array, known: NDArray[np.bool_], width: int, seed: int, device: torch.device
 ) -> Answers:
-    """Values of K keys and codes of P objects whose products come near ``wanted`` (K, P).
+    """Values of K keys and codes of objects whose products come near ``wanted`` (K, P).
 
     Stored entries of ``wanted`` are what a key adds to the logit of an object, ``known`` (nnz,)
     those that are links of the graph; all others are wished to be 0. Codes are random signs of
     length 1, to which the known objects of a key with many add signs of their own, so that one
-    value reaches them all; objects that no key names get 0. Values are ridge regressions, one
-    for each key. Deterministic. Cost O(nnz·a·min(n, a)) for keys of n objects. Source: ours.
+    value reaches them all. Values are ridge regressions, one for each key. Deterministic; more
+    particles change no code. Cost O(nnz·a·min(n, a)) for keys of n objects. Source: ours.
     """
-    shape = (wanted.shape[1], width)
-    named = np.bincount(wanted.indices, minlength=shape[0]) > 0
-    codes = _signs(shape, seed, "objects") * named[:, None]
+    named = np.flatnonzero(np.bincount(wanted.indices, minlength=wanted.shape[1]))
+    place = np.zeros(wanted.shape[1], np.int32)
+    place[named] = np.arange(len(named))
+    elsewhere = min(_ELSEWHERE / wanted.shape[1], _AT_EACH)
+    shape = (len(named), width)
+    wanted = sp.csr_array(
+        (wanted.data, place[wanted.indices], wanted.indptr), shape=(wanted.shape[0], len(named))
+    )
+    codes = _signs((int(named.max(initial=-1)) + 1, width), seed, "objects", named)
     links = np.flatnonzero(known)
     keys = np.searchsorted(wanted.indptr, links, side="right") - 1
     hubs = np.flatnonzero(np.bincount(keys, minlength=wanted.shape[0]) > _HUB)
     of_hubs = np.isin(keys, hubs)
-    place = np.searchsorted(hubs, keys[of_hubs]), wanted.indices[links[of_hubs]]
-    members = sp.coo_array((np.full(of_hubs.sum(), _SHARED), place), (len(hubs), shape[0])).tocsr()
+    cells = np.searchsorted(hubs, keys[of_hubs]), wanted.indices[links[of_hubs]]
+    members = sp.coo_array((np.full(of_hubs.sum(), _SHARED), cells), (len(hubs), shape[0])).tocsr()
     codes += np.asarray(members.T @ _signs((len(hubs), width), seed, "hubs"), np.float32)
     weights = np.where(known, 1.0, _PREDICTED).astype(np.float32)
     found = torch.from_numpy(codes).to(device)
-    return Answers(_regressed(wanted, weights, found).cpu(), found.cpu())
+    values = _regressed(wanted, weights, found, elsewhere)
+    return Answers(values.cpu(), found.cpu(), named.astype(np.int64))
 
 
-def _signs(shape: tuple[int, int], seed: int, name: str) -> NDArray[np.float32]:
+def _signs(
+    shape: tuple[int, int], seed: int, name: str, rows: NDArray[np.integer] | None = None
+) -> NDArray[np.float32]:
+    """Random signs of length 1, of all rows or of some."""
     drawn = generator(seed, "graph", "answers", name).integers(0, 2, shape, np.int8)
+    drawn = drawn if rows is None else drawn[rows]
     signs: NDArray[np.float32] = (2 * drawn - 1).astype(np.float32) / np.float32(shape[1] ** 0.5)
     return signs
 
 
-def _regressed(wanted: sp.csr_array, weights: NDArray[np.float32], codes: Tensor) -> Tensor:
+def _regressed(
+    wanted: sp.csr_array, weights: NDArray[np.float32], codes: Tensor, elsewhere: float
+) -> Tensor:
     """Rows x_i (m, a) of least Σ_j v_ij·(x_i·y_j − t_ij)² + w·Σ_all (x_i·y_j)² + λ|x_i|².
 
     With G = w·YᵀY + λ = LLᵀ and Ỹ = Y·L⁻ᵀ: in the dual, of the size of a row's entries, where
     those are fewer than a.
     """
-    objects, width = codes.shape
-    gram = min(_ELSEWHERE / objects, _AT_EACH) * (codes.T @ codes).double()
+    width = codes.shape[1]
+    gram = elsewhere * (codes.T @ codes).double()
     ridge = max(_RIDGE * float(gram.diagonal().mean()), 1e-9)
     lower = torch.linalg.cholesky(gram + ridge * torch.eye(width).to(gram)).float()
     whitened = torch.linalg.solve_triangular(lower, codes.T, upper=False).T.contiguous()

@@ -17,6 +17,7 @@ _TABLE_PARAMETERS = 1 << 28
 """Of the token rows and the head together, that the default width stays below."""
 _FEW = 1 << 14
 _WIDTHS = (512, 384, 256, 192, 128)
+_HEADS, _HEAD_WIDTH = 8, 32
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ def suggested_width(tokens: GraphTokens) -> int:
     """The widest of a few widths with which the token rows stay below 2^28 numbers."""
     fitting = [d for d in _WIDTHS if 2 * d * tokens.vocabulary <= _TABLE_PARAMETERS]
     return fitting[0] if fitting else _WIDTHS[-1]
+
+
+def suggested_heads(width: int) -> int:
+    """The most heads up to 8 that divide the width and are 32 wide: so long are identity codes."""
+    fitting = [h for h in range(1, _HEADS + 1) if width % h == 0 and width >= h * _HEAD_WIDTH]
+    return max(fitting, default=1)
 
 
 def suggested_keys(width: int, family: str, known: int, tokens: GraphTokens) -> int:

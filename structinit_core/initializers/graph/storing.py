@@ -24,9 +24,9 @@ from structinit_core.initializers.graph.units import THRESHOLD, alone, as_units,
 
 _ANSWER_ENERGY = 0.01
 """Squared length of the longest answer in the stream, over that of a token."""
-_KEYS_AT_ONCE, _ROWS_AT_ONCE = 1 << 12, 1 << 8
 _LEAST = 1.0
-_EXACT, _ALIKE = 1 << 37, 64
+_KEYS_AT_ONCE, _ROWS_AT_ONCE, _LOGITS_AT_ONCE = 1 << 12, 1 << 8, 1 << 25
+_MULTIPLICATIONS, _ALIKE = 1 << 37, (4, 64)
 
 
 def store(
@@ -37,11 +37,12 @@ def store(
     seed: int,
     device: torch.device,
 ) -> GraphParts:
-    """``parts`` with all ``keys`` stored in units behind their own, their answers in the head.
+    """``parts`` with all ``keys`` stored in units behind their own.
 
     A key's answer is fitted to what its objects' logits lack in the states that the network
     has at the key, and divided by what its unit really passes on there. A unit stores one key,
-    the most valuable in the first layer. Memory O(K·d).
+    the most valuable in the first layer. The codes of answers are added to the head of ``parts``
+    in place. Memory O(K·d).
 
     Raises:
         IncompatibleError: more keys than free units.
@@ -58,15 +59,17 @@ def store(
     scale = np.sqrt(_ANSWER_ENERGY * blueprint.width) / longest
     values = scale * answers.values / passed[:, None]
     write = as_float(stream.at.answer)
-    head = head.clone()
-    head[tokens.first_particle :] += answers.codes @ write.T / (scale * stream.later)
+    read = write.T / (scale * stream.later)
+    for low in range(0, len(answers.objects), _KEYS_AT_ONCE):
+        some = slice(low, low + _KEYS_AT_ONCE)
+        head[answers.objects[some] + tokens.first_particle] += answers.codes[some] @ read
     units, low = list(parts.units), 0
     for layer, count in layers:
         some = slice(low, low + count)
         up = key_units(keys.before[some], keys.own[some], stream, blueprint)
         units.append(as_units(layer, up, THRESHOLD, write @ values[some].T, stream, blueprint))
         low += count
-    return replace(parts, unembed=head, units=tuple(units))
+    return replace(parts, units=tuple(units))
 
 
 def free_units(units: Sequence[Units], blueprint: Blueprint) -> list[int]:
@@ -143,18 +146,20 @@ def _lacking(keys: Keys, states: Tensor, head: Tensor, tokens: GraphTokens) -> s
 def _levels(own: NDArray[np.int64], states: Tensor, head: Tensor) -> NDArray[np.float64]:
     """Log of the sum of all exponentiated logits at each key, (K,).
 
-    Where K·V·d is large it is the mean of up to 64 keys that end in the same token.
+    Where K·V·d is large it is the mean of 4 to 64 keys that end in the same token.
     """
     which = np.arange(len(own))
-    exact = len(own) * head.numel() <= _EXACT
+    exact = len(own) * head.numel() <= _MULTIPLICATIONS
     if not exact:
         order = np.argsort(own, kind="stable")
         starts = np.concatenate(([0], np.flatnonzero(np.diff(own[order])) + 1))
         place = np.arange(len(own)) - np.repeat(starts, np.diff(np.append(starts, len(own))))
-        which = np.sort(order[place < _ALIKE])
+        affordable = _MULTIPLICATIONS // (len(starts) * head.numel())
+        which = np.sort(order[place < np.clip(affordable, *_ALIKE)])
     found = np.empty(len(which))
-    for low in range(0, len(which), _ROWS_AT_ONCE):
-        some = which[low : low + _ROWS_AT_ONCE]
+    part = max(1, min(_ROWS_AT_ONCE, _LOGITS_AT_ONCE // len(head)))
+    for low in range(0, len(which), part):
+        some = which[low : low + part]
         logits = states[torch.from_numpy(some)] @ head.T
         found[low : low + len(some)] = torch.logsumexp(logits, dim=1).numpy()
     if exact:

@@ -10,6 +10,7 @@ from structinit_core.graph.prediction.logit import Choices, newton
 from structinit_core.linalg import generator
 
 QUERIES = np.array([0, 3, 3, 8])
+COPIES = np.array([1, 2, 1, 1, 3, 1, 1, 1.0])
 
 
 def choices(rest: float) -> tuple[Choices, np.ndarray]:
@@ -20,6 +21,7 @@ def choices(rest: float) -> tuple[Choices, np.ndarray]:
     return Choices(
         queries=QUERIES,
         rows=np.searchsorted(row, np.arange(9)).astype(np.int64),
+        copies=COPIES,
         feature=feature.astype(np.int32),
         value=dense[row, feature],
         rest=np.full(3, rest),
@@ -35,7 +37,9 @@ def test_sums_are_those_of_the_dense_rows(rest: float) -> None:
 
     def loss(at: np.ndarray) -> float:
         parts = zip(QUERIES[:-1], QUERIES[1:], sparse.times, strict=True)
-        sums = [times * np.log(rest + np.exp(dense[a:b] @ at).sum()) for a, b, times in parts]
+        sums = [
+            times * np.log(rest + COPIES[a:b] @ np.exp(dense[a:b] @ at)) for a, b, times in parts
+        ]
         return sum(sums) - at @ sparse.chosen
 
     value, slope, curve = sparse.sums(weights)

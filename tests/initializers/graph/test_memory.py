@@ -20,12 +20,19 @@ def _wanted(keys: int, objects: int, each: int) -> sp.csr_array:
     return sp.csr_array((data, np.concatenate(rows), indptr), shape=(keys, objects))
 
 
+def _codes(found: memory.Answers, objects: int) -> torch.Tensor:
+    """The codes of all objects."""
+    codes = torch.zeros(objects, found.codes.shape[1])
+    codes[torch.from_numpy(found.objects)] = found.codes
+    return codes
+
+
 @pytest.mark.parametrize("each", [2, 40])
 def test_values_are_the_weighted_ridge_solution(each: int) -> None:
     wanted, width = _wanted(3, 60, each), 16
     known = np.arange(wanted.nnz) % 3 > 0
     found = memory.fit_answers(wanted, known, width, 0, CPU)
-    codes = found.codes.double().numpy()
+    codes = _codes(found, 60).double().numpy()
     gram = min(memory._ELSEWHERE / 60, memory._AT_EACH) * codes.T @ codes
     gram += memory._RIDGE * np.trace(gram) / width * np.eye(width)
     for key in range(3):
@@ -41,7 +48,7 @@ def test_values_are_the_weighted_ridge_solution(each: int) -> None:
 def test_what_is_stored_comes_out_on_top() -> None:
     wanted = _wanted(300, 400, 3)
     found = memory.fit_answers(wanted, np.ones(wanted.nnz, np.bool_), 96, 0, CPU)
-    top = torch.topk(found.values @ found.codes.T, 3).indices.sort(dim=1).values
+    top = torch.topk(found.values @ _codes(found, 400).T, 3).indices.sort(dim=1).values
     assert (top.numpy() == wanted.indices.reshape(300, 3)).mean() > 0.99
 
 
@@ -49,16 +56,23 @@ def test_one_value_reaches_all_objects_of_a_hub() -> None:
     hub = sp.csr_array(np.where(np.arange(400) < 120, 10.0, 0.0)[None].astype(np.float32))
     wanted = sp.csr_array(sp.vstack((hub, _wanted(50, 400, 2))))
     found = memory.fit_answers(wanted, np.ones(wanted.nnz, np.bool_), 64, 0, CPU)
-    top = torch.topk(found.values[0] @ found.codes.T, 120).indices
+    top = torch.topk(found.values[0] @ _codes(found, 400).T, 120).indices
     assert int((top < 120).sum()) >= 115
 
 
-def test_objects_without_a_key_add_nothing() -> None:
+def test_only_objects_of_keys_have_codes() -> None:
     wanted = _wanted(5, 60, 2)
     found = memory.fit_answers(wanted, np.ones(wanted.nnz, np.bool_), 16, 0, CPU)
-    named = np.bincount(wanted.indices, minlength=60) > 0
-    assert not found.codes[~torch.from_numpy(named)].any()
-    assert found.codes[torch.from_numpy(named)].any(dim=1).all()
+    assert found.objects.tolist() == np.unique(wanted.indices).tolist()
+    assert found.codes.any(dim=1).all()
+
+
+def test_more_particles_change_no_code() -> None:
+    wanted = _wanted(5, 60, 2)
+    wider = sp.csr_array((wanted.data, wanted.indices, wanted.indptr), shape=(5, 90))
+    known = np.ones(wanted.nnz, np.bool_)
+    codes = [memory.fit_answers(each, known, 16, 0, CPU).codes for each in (wanted, wider)]
+    assert torch.equal(*codes)
 
 
 def test_keys_hold_every_link_both_ways_and_then_what_paths_predict(family: Graph) -> None:

@@ -13,7 +13,7 @@ from structinit_core.initializers.closed_form import LogBilinear
 from structinit_core.initializers.graph import FRAME_ID, GraphShape, GraphTokens
 from structinit_core.initializers.graph.codes import factorised, fit_gain, log_ratio
 from structinit_core.initializers.graph.layout import divide_graph, place_graph
-from structinit_core.initializers.graph.maps import relation_map
+from structinit_core.initializers.graph.maps import relation_map, spread_of
 from structinit_core.initializers.graph.tables import next_tokens
 
 
@@ -130,8 +130,10 @@ def test_a_relation_map_finds_the_map_that_made_the_links() -> None:
     identity = torch.zeros(tokens.vocabulary, particles)
     identity[tokens.first_particle :] = torch.eye(particles)
     codes = LogBilinear(identity, identity, torch.zeros(tokens.vocabulary))
-    assert np.argmax(relation_map(graph, 0, codes, tokens, 0), axis=1).tolist() == object_.tolist()
-    back = np.argmax(relation_map(graph, 1, codes, tokens, 0), axis=1)
+    spread = spread_of(codes, tokens)
+    there = np.argmax(relation_map(graph, 0, codes, tokens, spread, 0), axis=1)
+    assert there.tolist() == object_.tolist()
+    back = np.argmax(relation_map(graph, 1, codes, tokens, spread, 0), axis=1)
     assert back[object_].tolist() == subject.tolist()
 
 
