@@ -15,8 +15,6 @@ FAMILY = Path(__file__).parents[2] / "fixtures/graphs/family.tsv"
     [
         (["--faithful", FAMILY], "v3"),
         ([FAMILY, "--faithful", "v1"], "v1"),
-        ([FAMILY, "--faithful=v4"], "v4"),
-        ([FAMILY, "--faithful"], "v3"),
     ],
 )
 def test_the_version_may_be_left_out(initctl, tmp_path: Path, options, version: str) -> None:
@@ -27,15 +25,7 @@ def test_the_version_may_be_left_out(initctl, tmp_path: Path, options, version: 
     assert {check["name"]: check["value"] for check in checks}["version"] == version
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        (["--faithful=v5"], "v5"),
-        (["--faithful", "--keys", 3], "stores no keys"),
-        (["--faithful", "--width", 50], "cannot share a width of 50"),
-    ],
-)
-def test_what_a_version_cannot_be_is_refused(initctl, tmp_path: Path, options, says: str) -> None:
-    run = initctl("graph-compile", FAMILY, "-o", tmp_path / "out", *options)
+def test_an_unknown_version_is_refused(initctl, tmp_path: Path) -> None:
+    run = initctl("graph-compile", FAMILY, "-o", tmp_path / "out", "--faithful=v5")
     assert run.returncode == 2
-    assert says in " ".join(run.stderr.decode().split())
+    assert "v5" in run.stderr.decode()
