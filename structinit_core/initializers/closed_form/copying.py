@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from structinit_core.corpus import TokenStream, spread
 from structinit_core.initializers.closed_form.attention import lag_beam, look, seen
 from structinit_core.initializers.closed_form.layout import Stream, divide
 from structinit_core.initializers.closed_form.network import Network
-from structinit_core.initializers.closed_form.parts import Head, as_float, holds
+from structinit_core.initializers.closed_form.parts import Head, as_float, holds, linear_maps
 from structinit_core.initializers.closed_form.room import with_buffer
 from structinit_core.model import Wiring, read_wiring
 
@@ -117,12 +116,15 @@ def _remembering(network: Network, size: int) -> Network:
     own, length = _codes(network, size)
     looking = lag_beam(blueprint, network.wiring, 1, stream.seed)
     sight = look(looking, 1, at, blueprint, network.wiring)
+    _length(blueprint, _WRITTEN)
     head = Head(
         layer=0,
         index=slot * group,
         lag=1,
         **sight,
-        **_maps(blueprint, own / (at.shrink * length), _length(blueprint, _WRITTEN) * at.buffer),
+        **linear_maps(
+            blueprint, own / (at.shrink * length), _length(blueprint, _WRITTEN) * at.buffer
+        ),
     )
     return _with(network, replace(stream, heads=(*others, head), offsets=offsets))
 
@@ -145,7 +147,7 @@ def _fetching(
         index=0,
         query=as_float(query),
         key=as_float(key),
-        **_maps(blueprint, own / (factor * length), _length(blueprint, _COPIED) * at.buffer),
+        **linear_maps(blueprint, own / (factor * length), _length(blueprint, _COPIED) * at.buffer),
     )
     layer = replace(wiring, scales=wiring.scales[1:], windows=wiring.windows[1:])
     looking = lag_beam(blueprint, layer, 0, stream.seed)
@@ -154,7 +156,7 @@ def _fetching(
         index=blueprint.heads // blueprint.kv_heads,
         lag=0,
         **look(looking, 0, replace(at, shrink=factor), blueprint, layer),
-        **_maps(blueprint, at.buffer / factor, -at.buffer),
+        **linear_maps(blueprint, at.buffer / factor, -at.buffer),
     )
     return _with(network, replace(stream, heads=(*stream.heads, match, empty)))
 
@@ -186,14 +188,6 @@ def _codes(network: Network, size: int) -> tuple[Floats, float]:
     own = network.stream.coordinates.filler[:, :size]
     codes = network.stream.embed.double().cpu().numpy() @ own
     return own, float(np.sqrt((codes**2).sum(axis=1).mean()))
-
-
-def _maps(blueprint: Blueprint, read: Floats, write: Floats) -> dict[str, Any]:
-    """Value and output of a head that adds write·readᵀ·h: both float64 (d, n)."""
-    value, size = np.zeros((blueprint.head_width, blueprint.width)), read.shape[1]
-    output = np.zeros_like(value.T)
-    value[:size], output[:, :size] = read.T, write
-    return {"value": as_float(value), "output": as_float(output)}
 
 
 def _length(blueprint: Blueprint, share: float) -> float:

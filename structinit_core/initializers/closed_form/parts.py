@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from structinit_core.blueprint import Blueprint, Kind, Role
 from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.fill import filled
 from structinit_core.initializers.stream import Compiled
+
+Floats = NDArray[np.float64]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
@@ -142,6 +145,14 @@ def write_units(units: Sequence[Units], weights: Weights) -> None:
             weights.weight(Role.MLP_GATE, part.layer)[rows] = part.gate
         if part.bias is not None:
             weights.bias(Role.MLP_UP, part.layer)[rows] = part.bias
+
+
+def linear_maps(blueprint: Blueprint, read: Floats, write: Floats) -> dict[str, Any]:
+    """Value and output of a :class:`Head` that adds write·readᵀ·h: both float64 (d, n)."""
+    value, size = np.zeros((blueprint.head_width, blueprint.width)), read.shape[1]
+    output = np.zeros_like(value.T)
+    value[:size], output[:, :size] = read.T, write
+    return {"value": as_float(value), "output": as_float(output)}
 
 
 def holds(blueprint: Blueprint, role: Role, kind: Kind) -> bool:

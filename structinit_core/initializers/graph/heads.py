@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from structinit_core.blueprint import Blueprint
-from structinit_core.initializers.closed_form.parts import Head, as_float
+from structinit_core.initializers.closed_form.parts import Head, as_float, linear_maps
 from structinit_core.initializers.closed_form.positions import (
     beam,
     frequencies,
@@ -90,8 +89,8 @@ def copy_heads(sight: Sight) -> tuple[Head, ...]:
     gain = np.sqrt(COPIED * blueprint.width) / (stream.first * stream.length)
     heads = []
     for index, (read, write) in enumerate(((at.predict, at.before), (at.own, at.before_own))):
-        value, output = _maps(blueprint, gain * read, write)
-        heads.append(Head(0, index, as_float(query), as_float(key), value, output, lag=1))
+        maps = linear_maps(blueprint, gain * read, write)
+        heads.append(Head(0, index, as_float(query), as_float(key), **maps, lag=1))
     return tuple(heads)
 
 
@@ -110,9 +109,9 @@ def relation_heads(
         query, key = sight.gated(layer, relation_match(relation, tokens, stream, norm))
         codes = stream.at.predict[:, : len(matrix)]
         read, write = codes / (norm * stream.scale), stream.scale * codes @ matrix.T
-        value, output = _maps(sight.blueprint, read, write)
+        parts = linear_maps(sight.blueprint, read, write)
         asks = tokens.relation_token(relation)
-        heads.append(Head(layer, index, as_float(query), as_float(key), value, output, asks=asks))
+        heads.append(Head(layer, index, as_float(query), as_float(key), **parts, asks=asks))
     return tuple(heads)
 
 
@@ -140,11 +139,3 @@ def relation_match(relation: int, tokens: GraphTokens, stream: GraphStream, norm
     marks = stream.at.kinds[:, 1] - stream.at.constant[:, 0]
     match: Floats = own + marks / (norm * stream.level)
     return match
-
-
-def _maps(blueprint: Blueprint, read: Floats, write: Floats) -> tuple[Tensor, Tensor]:
-    """Value and output of a head that adds write·readᵀ·h: both are float64 (d, n)."""
-    value, size = np.zeros((blueprint.head_width, blueprint.width)), read.shape[1]
-    output = np.zeros_like(value.T)
-    value[:size], output[:, :size] = read.T, write
-    return as_float(value), as_float(output)
