@@ -155,7 +155,7 @@ def compile_links(
     names = (graph.relations, graph.particles, graph.labels)
     write_graph_tokenizers(work, *names, tokens.slots, blueprint.context)
     write_directory(work, blueprint, None, GRAPH_FRAME)
-    report = graph_report(read, shape, focus, keys)
+    report = graph_report(read, shape, focus, keys, path_options(graph) if job.predict else None)
     (work / "report.json").write_text(
         pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
     )

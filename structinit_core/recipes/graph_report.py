@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from structinit_core.diagnose import Check, Report
-from structinit_core.graph import Focus
+from structinit_core.graph import Focus, PathOptions
 from structinit_core.initializers.graph import GraphShape, GraphTokens, Keys
 from structinit_core.recipes.graph_links import ReadLinks
 
 
-def graph_report(read: ReadLinks, shape: GraphShape, focus: Focus, keys: Keys) -> Report:
-    """``report.json`` of a compilation."""
+def graph_report(
+    read: ReadLinks, shape: GraphShape, focus: Focus, keys: Keys, paths: PathOptions | None
+) -> Report:
+    """``report.json`` of a compilation; ``paths``: how much was looked at, if anything."""
     graph, facts = read.graph, read.facts
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
     stored = np.searchsorted(keys.objects.indptr, np.flatnonzero(keys.known), side="right") - 1
@@ -30,6 +32,8 @@ def graph_report(read: ReadLinks, shape: GraphShape, focus: Focus, keys: Keys) -
         "width": shape.width,
         "layers": shape.layers,
         "heads": shape.heads,
+        "paths.links": paths.links if paths else 0,
+        "paths.bodies": paths.bodies if paths else 0,
         "keys": len(keys),
         "keys.known": len(np.unique(stored)),
         "facts.stored": int(keys.known.sum()),
