@@ -147,7 +147,16 @@ def compile_links(
         source = read_source(work, None)
         export_onnx(source, work, "float32", progress, hashes=hashes)
     report = graph_report(
-        work, read, shape, blueprint, focus, keys, seed=job.seed, device=device, progress=progress
+        work,
+        read,
+        shape,
+        blueprint,
+        focus,
+        keys,
+        paths=path_options(graph) if job.predict else None,
+        seed=job.seed,
+        device=device,
+        progress=progress,
     )
     (work / "report.json").write_text(
         pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"

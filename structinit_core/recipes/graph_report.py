@@ -16,7 +16,7 @@ from structinit_core.diagnose.links import (
     recall,
     walk_losses,
 )
-from structinit_core.graph import Focus, Graph, directed
+from structinit_core.graph import Focus, Graph, PathOptions, directed
 from structinit_core.initializers.graph import GraphShape, GraphTokens, Keys
 from structinit_core.linalg import Device, generator
 from structinit_core.model import load_model, silenced
@@ -42,13 +42,15 @@ def graph_report(
     focus: Focus,
     keys: Keys,
     *,
+    paths: PathOptions | None,
     seed: int,
     device: Device,
     progress: Progress,
 ) -> Report:
     """``report.json`` of the checkpoint in ``directory``: sizes, recall, and held-out figures.
 
-    Figures are of transformers' logits. Where there are more facts or links than a bound, so
+    ``paths``: how much was looked at to fit relation paths, if they were. Figures are of
+    transformers' logits. Where there are more facts or links than a bound, so
     many are drawn by ``seed``.
     """
     graph = read.graph
@@ -57,6 +59,8 @@ def graph_report(
     stored = _drawn(_stored(keys, graph), _RECALLED, seed, "facts")
     recalled = recall(model, graph, stored, directed(graph), progress)
     values = _sizes(read, shape, focus, keys) | {
+        "paths.links": paths.links if paths else 0,
+        "paths.bodies": paths.bodies if paths else 0,
         "recall": recalled.share,
         "recall.facts": recalled.facts,
     }

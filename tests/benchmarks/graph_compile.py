@@ -69,8 +69,8 @@ def main() -> None:
     parser.add_argument("--particles", type=int, default=3_100_000)
     parser.add_argument("--memory", default="8G")
     parser.add_argument("--twice", action="store_true")
-    parser.add_argument("options", nargs="*", help="of graph-compile, after --")
-    arguments = parser.parse_args()
+    arguments, others = parser.parse_known_args()
+    options = [text for text in others if text != "--"]
     arguments.folder.mkdir(parents=True, exist_ok=True)
     links = arguments.folder / "links.csv"
     if not links.exists():
@@ -78,7 +78,7 @@ def main() -> None:
     outputs = [arguments.folder / name for name in ("one", "two")[: 1 + arguments.twice]]
     found = []
     for output in outputs:
-        compile_into(links, output, arguments.memory, arguments.options)
+        compile_into(links, output, arguments.memory, options)
         found.append(hashes(output))
     if arguments.twice:
         print(f"two runs, same bytes: {found[0] == found[1]}")

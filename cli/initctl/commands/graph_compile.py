@@ -87,7 +87,9 @@ def graph_compile(
     layers: Annotated[
         int | None, typer.Option(min=1, metavar="L", show_default="by particles")
     ] = None,
-    heads: Annotated[int | None, typer.Option(min=1, metavar="H", show_default="8")] = None,
+    heads: Annotated[
+        int | None, typer.Option(min=1, metavar="H", show_default="by width, up to 8")
+    ] = None,
     keys: Annotated[
         int | None,
         typer.Option(

@@ -37,22 +37,22 @@ def factorised(
     """Codes x_a·w_b + ln p_b of the table: left U√Σ, right V√Σ, and the triplets.
 
     Every token with a neighbour on either side has a row that is not zero where the rank
-    allows it. The common factor of the products is fitted on the table by Newton. Cost:
-    truncated SVD of an (V, V) matrix of nnz entries. Source: ours; Levy & Goldberg 2014.
+    allows it; columns beyond the rank of the table are 0. The common factor of the products is
+    fitted on the table by Newton. Cost: truncated SVD of an (V, V) matrix of nnz entries.
+    Source: ours; Levy & Goldberg 2014.
     """
-    ratio, wanted = log_ratio(table), rank
-    rank = min(rank, table.shape[0] - 1)
+    ratio = log_ratio(table)
+    most = min(rank, table.shape[0] - 1)
     factor = truncated_svd(
-        sparse_operator(ratio), rank, generator(seed, "graph", "codes"), tolerance=1e-2, start=start
+        sparse_operator(ratio), most, generator(seed, "graph", "codes"), tolerance=1e-2, start=start
     )
     root = np.sqrt(factor.values.astype(np.float64))
     mass = np.asarray(table.sum(axis=0), np.float64)
     bias = np.log(mass + _FLOOR * mass.mean())
     bias -= np.log(np.exp(bias).sum())
-    # A graph of few particles has a smaller rank than asked for.
-    missing = (0, wanted - len(root))
+    missing = (0, 0), (0, rank - len(root))
     left, right = (
-        as_float(np.pad(side * root, ((0, 0), missing))) for side in (factor.left, factor.right)
+        as_float(np.pad(np.asarray(side * root), missing)) for side in (factor.left, factor.right)
     )
     codes = LogBilinear(left, right, as_float(np.asarray(bias, np.float64)))
     share = fit_gain(codes, table, seed) ** 0.5
