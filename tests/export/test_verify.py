@@ -16,8 +16,11 @@ from structinit_core.errors import MissingError, NumericalError, UsageError
 from structinit_core.export import read_source
 from structinit_core.export.onnx_export import export_onnx
 from structinit_core.export.verify import verify_onnx
+from structinit_core.graph import LinkSource
 from structinit_core.progress import Silent
 from structinit_core.recipes.exporting import ExportFormat, ExportJob, export_checkpoint
+from structinit_core.recipes.graph_compile import graph_compile
+from structinit_core.recipes.graph_job import GraphCompileJob
 
 
 def written(model: Path, output: Path) -> Path:
@@ -90,3 +93,19 @@ def test_shards_are_verified_too(save, tmp_path: Path) -> None:
     model = save("qwen3", num_key_value_heads=2, max_shard_size="30KB")
     assert len(list(model.glob("*.safetensors"))) > 1
     assert export_checkpoint(ExportJob(model, ExportFormat.ONNX, verify=True), tmp_path / "out")
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_compiled_graph_says_the_same(family: str, tmp_path: Path) -> None:
+    links = Path(__file__).parents[2] / "fixtures" / "graphs" / "family.tsv"
+    job = GraphCompileJob(LinkSource([links]), family=family, width=128)
+    graph_compile(job, tmp_path / "compiled")
+    export_checkpoint(
+        ExportJob(tmp_path / "compiled", ExportFormat.ONNX, verify=True), tmp_path / "onnx"
+    )
+    report = json.loads((tmp_path / "onnx" / "report.json").read_text())
+    compared = [check for check in report["checks"] if check["name"].startswith("logits_off.")]
+    assert {"logits_off.random.7.steps", "logits_off.padded"} <= {
+        check["name"] for check in compared
+    }
+    assert all(check["value"] < check["threshold"] for check in compared)
