@@ -18,7 +18,7 @@ from structinit_core.artifact import pretty_json
 from structinit_core.checkpoint import shard_files
 from structinit_core.corpus import load_tokenizer
 from structinit_core.errors import IncompatibleError, InputError, MissingError, NumericalError
-from structinit_core.export.onnx_file import MODEL
+from structinit_core.export.onnx_file import MODEL, check_onnx
 from structinit_core.export.source import Source
 from structinit_core.linalg import generator
 from structinit_core.model import load_model
@@ -76,7 +76,9 @@ def verify_onnx(
     Raises:
         NumericalError: a logit is off by more than :data:`TOLERANCES` allow.
         MissingError: no onnxruntime. IncompatibleError: transformers cannot load ``source``.
+        InputError: the graph is not valid, or names data outside its directory.
     """
+    check_onnx(directory / MODEL)
     runtime = _Runtime(directory / MODEL)
     progress.stage("verifying")
     with _as_directory(source) as reference:

@@ -12,7 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 from structinit_core.corpus import serialise, train_tokenizer
-from structinit_core.errors import MissingError, NumericalError, UsageError
+from structinit_core.errors import InputError, MissingError, NumericalError, UsageError
 from structinit_core.export import read_source
 from structinit_core.export.onnx_export import export_onnx
 from structinit_core.export.verify import verify_onnx
@@ -63,6 +63,29 @@ def test_real_prompts_are_compared_where_there_is_a_tokenizer(save, tmp_path: Pa
     names = {check["name"] for check in report["checks"]}
     assert {"logits_off.prompt.0", "logits_off.prompt.1.steps"} <= names
     assert (tmp_path / "out" / "tokenizer.json").is_file()
+
+
+@pytest.mark.parametrize("location", ["../weights", "/etc/hostname", "link"])
+def test_data_outside_the_directory_are_never_opened(save, tmp_path: Path, location: str) -> None:
+    model = save("gpt2")
+    out = written(model, tmp_path / "out")
+    graph = onnx.load(out / "model.onnx")
+    weight = max(graph.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    (tmp_path / "weights").write_bytes(weight.raw_data)
+    (out / "link").symlink_to(tmp_path / "weights")
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    (out / "model.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(InputError, match="refused by onnx's checker"):
+        verify_onnx(read_source(model), out, "float32", Silent())
+
+
+def test_an_onnx_graph_is_not_read_as_a_checkpoint(save, tmp_path: Path) -> None:
+    out = written(save("gpt2"), tmp_path / "out")
+    for path in (out, out / "model.onnx"):
+        with pytest.raises(UsageError, match="is an ONNX graph"):
+            read_source(path)
 
 
 def test_without_onnxruntime_nothing_begins(save, tmp_path: Path, monkeypatch) -> None:
