@@ -20,6 +20,7 @@ from structinit_core.diagnose import (
     kernel_findings,
     layout_of,
     static_findings,
+    static_notes,
     static_work,
 )
 from structinit_core.errors import (
@@ -175,10 +176,11 @@ def _with(report: Report, checks: Iterable[Check]) -> Report:
 
 
 def _blueprint(config: Path | None) -> tuple[Blueprint | None, list[str]]:
-    """The blueprint of a config that is understood, else a remark saying why not."""
+    """The blueprint of a config that is understood, and remarks, as why it is not."""
     if config is None:
         return None, ["looked at by name: there is no config"]
     try:
-        return make_blueprint(read_config(config)), []
+        blueprint = make_blueprint(read_config(config))
     except (InputError, IncompatibleError, LimitError) as error:
         return None, [f"looked at by name: {error}"]
+    return blueprint, static_notes(blueprint)

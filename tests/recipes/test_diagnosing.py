@@ -194,3 +194,12 @@ def test_a_file_and_its_config_are_the_directory(counts_path: Path, tiny_config:
         diagnose_checkpoint(replace(job, config=wrong, counts=None))
     with pytest.raises(InputError, match=r"nowhere\.json"):
         diagnose_checkpoint(replace(job, config=tmp_path / "nowhere.json"))
+
+
+def test_a_model_too_wide_to_compare_its_heads_says_so(tmp_path: Path) -> None:
+    wide = {"hidden_size": 4160, "num_attention_heads": 65, "num_hidden_layers": 1}
+    wide |= {"model_type": "llama", "vocab_size": 16, "intermediate_size": 16}
+    (tmp_path / "config.json").write_text(json.dumps(wide))
+    save_file({"a": torch.ones(2, 2)}, tmp_path / "model.safetensors")
+    report = diagnose_checkpoint(DiagnoseJob(tmp_path, dynamic=False))
+    assert "heads are held against each other up to 4,096 wide, not 4,160" in report.notes
