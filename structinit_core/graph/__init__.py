@@ -15,6 +15,8 @@ from structinit_core.graph.prediction import (
     directed,
     filtered_ranks,
     fit_paths,
+    open_paths,
+    save_paths,
     worth,
 )
 from structinit_core.graph.reading import LinkSource, ReadFacts, read_graph
@@ -49,9 +51,11 @@ __all__ = [
     "fit_paths",
     "numbered_like",
     "open_graph",
+    "open_paths",
     "pagerank",
     "read_graph",
     "save_graph",
+    "save_paths",
     "split_links",
     "tri_kernel",
     "worth",

@@ -18,26 +18,19 @@ from structinit_core.blueprint import Blueprint, make_blueprint
 from structinit_core.checkpoint import CHECKPOINT_KIND, write_checkpoint, write_directory
 from structinit_core.corpus import GRAPH_FRAME, write_graph_tokenizers
 from structinit_core.errors import LimitError
-from structinit_core.graph import (
-    Focus,
-    Graph,
-    directed,
-    fit_paths,
-    pagerank,
-)
+from structinit_core.graph import Graph, pagerank
 from structinit_core.initializers.graph import (
     GraphShape,
     GraphTokens,
-    Keys,
-    choose_keys,
-    compile_graph,
     suggested_keys,
     suggested_width,
 )
-from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
+from structinit_core.recipes.graph_growth import Since, opened, recipe_so_far
 from structinit_core.recipes.graph_job import GraphCompileJob
 from structinit_core.recipes.graph_links import ReadLinks, read_links
+from structinit_core.recipes.graph_made import made_from, made_in_full
+from structinit_core.recipes.graph_state import GROWTH, save_growth
 from structinit_core.recipes.record import Recorder
 
 QUARANTINE = "quarantine.jsonl"
@@ -60,17 +53,20 @@ def graph_compile(
     """
     record = Recorder(progress or Silent())
     refuse_overlap(output, job.paths())
+    if job.since is not None and job.since.resolve() != output.resolve():
+        refuse_overlap(output, [job.since])
     with locked(output):
         refuse_foreign(output, CHECKPOINT_KIND, force)
         record.stage("hashing inputs")
-        recipe = job.recipe()
-        if is_up_to_date(output, recipe):
+        if is_up_to_date(output, recipe_so_far(job, output)):
             return False
-        hashes: dict[Path, str] = {}
-        with staged(output, recipe, hashes) as work:
-            read = read_links(job, work / QUARANTINE, record)
-            compile_links(job, read, work, record, hashes)
-            record.write(work)
+        with opened(job, output) as since:
+            recipe = job.recipe(job.growing(since.content) if job.since else None)
+            hashes: dict[Path, str] = {}
+            with staged(output, recipe, hashes) as work:
+                read = read_links(job, work / QUARANTINE, record)
+                compile_links(job, read, work, record, hashes, since)
+                record.write(work)
     return True
 
 
@@ -78,10 +74,7 @@ def shape_of(job: GraphCompileJob, graph: Graph) -> GraphShape:
     """The sizes asked for, and otherwise those that the graph suggests."""
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
     width = job.width or suggested_width(tokens)
-    relations = 2 * len(graph.relations)
-    forward = graph.subject.astype(np.int64) * relations + graph.relation
-    inverse = graph.object.astype(np.int64) * relations + relations // 2 + graph.relation
-    known = len(np.unique(forward)) + len(np.unique(inverse))
+    known = known_queries(graph)
     small = len(graph.particles) <= _SMALL
     return GraphShape(
         family=job.family,
@@ -92,64 +85,66 @@ def shape_of(job: GraphCompileJob, graph: Graph) -> GraphShape:
     )
 
 
+def known_queries(graph: Graph) -> int:
+    """How many queries (subject, directed relation) have a known object."""
+    relations = 2 * len(graph.relations)
+    forward = graph.subject.astype(np.int64) * relations + graph.relation
+    inverse = graph.object.astype(np.int64) * relations + relations // 2 + graph.relation
+    return len(np.unique(forward)) + len(np.unique(inverse))
+
+
 def compile_links(
     job: GraphCompileJob,
     read: ReadLinks,
     work: Path,
     progress: Progress,
     hashes: dict[Path, str] | None = None,
+    since: Since | None = None,
 ) -> None:
-    """Write the checkpoint of the links ``read`` into ``work``, without publishing it."""
+    """Write the checkpoint of the links ``read`` into ``work``, without publishing it.
+
+    An increment of ``since`` where that is near enough, else a full compilation.
+    """
     from structinit_core.recipes.graph_report import graph_report
 
     graph = read.graph
     shape = shape_of(job, graph)
+    since = (since or Since()).compared(graph, known_queries(graph), shape.keys)
+    progress.stage("focus")
+    focus = pagerank(graph, start=since.focus)
+    since = since.moved_to(focus, job.full_beyond)
+    if since.reason is not None:
+        progress.warn(f"compiled in full: {since.reason}")
+    if since.grows and since.state is not None:
+        shape = since.state.shape
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
     blueprint = make_blueprint(shape.config(tokens))
     _check_memory(blueprint, job)
-    device, _ = resolve_device(job.device, shape.keys * shape.width**2)
-    progress.stage("focus")
-    focus = pagerank(graph)
-    keys = store_plan(job, graph, shape, focus, progress)
-    parts = compile_graph(
-        graph, keys, focus.values, blueprint, seed=job.seed, device=device, progress=progress
-    )
+    if since.grows:
+        made = made_from(job, graph, blueprint, focus, since, progress)
+    else:
+        made = made_in_full(job, graph, shape, blueprint, focus, since, progress)
     progress.stage("writing", len(blueprint.tensors))
     write_checkpoint(
-        work,
-        blueprint.tensors,
-        parts.tensors(blueprint, job.seed),
-        progress,
-        shard_bytes=job.shard_bytes,
-        hashes=hashes,
+        work, blueprint.tensors, made.tensors, progress, shard_bytes=job.shard_bytes, hashes=hashes
     )
-    del parts
+    save_growth(
+        work / GROWTH,
+        graph,
+        shape,
+        made.focus,
+        made.kept,
+        made.subject,
+        made.relation,
+        made.model,
+    )
     names = (graph.relations, graph.particles, graph.labels)
     write_graph_tokenizers(work, *names, tokens.slots, blueprint.context)
     write_directory(work, blueprint, None, GRAPH_FRAME)
-    report = graph_report(read, shape, focus, keys)
+    report = graph_report(read, shape, focus, made, since)
     (work / "report.json").write_text(
         pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
     )
-
-
-def store_plan(
-    job: GraphCompileJob, graph: Graph, shape: GraphShape, focus: Focus, progress: Progress
-) -> Keys:
-    """The keys to store, with what relation paths predict if that is asked for.
-
-    Links are worth their weight, times the focus of both their ends where all weigh the same.
-    """
-    tokens = GraphTokens(len(graph.relations), len(graph.particles))
-    model = None
-    if job.predict:
-        progress.stage("relation paths")
-        model = fit_paths(directed(graph))
-    progress.stage("choosing keys")
-    value = graph.weight
-    if np.ptp(value) == 0:
-        value = focus.values[graph.subject] + focus.values[graph.object]
-    return choose_keys(graph, model, tokens, shape.keys, value)
 
 
 def _check_memory(blueprint: Blueprint, job: GraphCompileJob) -> None:

@@ -9,7 +9,10 @@ from structinit_core.artifact import Input, Recipe, file_input
 from structinit_core.checkpoint import CHECKPOINT_KIND, CHECKPOINT_VERSION, DEFAULT_SHARD_BYTES
 from structinit_core.errors import UsageError
 from structinit_core.graph import LinkSource
+from structinit_core.initializers.graph.fold_in import Way
 from structinit_core.recipes.counting import DEFAULT_MEMORY
+
+FULL_BEYOND = 0.1
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,9 @@ class GraphCompileJob:
 
     holdout: a share of the links to leave out and score on, or a file of such links. width,
     layers, heads, keys: sizes in place of those that the graph suggests. predict: keys also
-    hold what relation paths predict.
+    hold what relation paths predict. since: a checkpoint of an earlier state of the same links,
+    which may be the output itself; full_beyond: how far, in L1, focus may have moved since the
+    last full compilation before there is another; fold_in: how new particles get their codes.
     """
 
     source: LinkSource
@@ -29,6 +34,9 @@ class GraphCompileJob:
     heads: int | None = None
     keys: int | None = None
     predict: bool = True
+    since: Path | None = None
+    full_beyond: float = FULL_BEYOND
+    fold_in: Way = "svd"
     seed: int = 0
     device: str = "cpu"
     memory_bytes: int = DEFAULT_MEMORY
@@ -39,6 +47,8 @@ class GraphCompileJob:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{name} {value} is below 1")
+        if not self.full_beyond >= 0:
+            raise UsageError(f"{self.full_beyond} is no distance", hint="such as 0.1; at most 2")
         if isinstance(self.holdout, float) and not 0 < self.holdout < 1:
             raise UsageError(f"{self.holdout} is no share of the links", hint="such as 0.05")
 
@@ -48,8 +58,8 @@ class GraphCompileJob:
         keyed = [file.path for file in (source.stakes, source.labels) if file is not None]
         return [*source.paths, *keyed, *([self.holdout] if isinstance(self.holdout, Path) else [])]
 
-    def recipe(self) -> Recipe:
-        """What decides the checkpoint's bytes."""
+    def recipe(self, since: dict[str, object] | None = None) -> Recipe:
+        """What decides the checkpoint's bytes; ``since`` is :meth:`growing` from an earlier one."""
         inputs: list[Input] = [file_input(path) for path in self.paths()]
         source = self.source
         params: dict[str, object] = {
@@ -69,9 +79,15 @@ class GraphCompileJob:
             "seed": self.seed,
             "shard_bytes": self.shard_bytes,
         }
+        if since is not None:
+            params["since"] = since
         return Recipe(
             kind=CHECKPOINT_KIND, version=CHECKPOINT_VERSION, params=params, inputs=tuple(inputs)
         )
+
+    def growing(self, content: str | None) -> dict[str, object]:
+        """How an earlier checkpoint is used that hashes to ``content``; ``None``: there is none."""
+        return {"content": content, "full_beyond": self.full_beyond, "fold_in": self.fold_in}
 
 
 def _columns(file: object) -> list[str] | None:

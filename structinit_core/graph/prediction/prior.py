@@ -12,7 +12,8 @@ from structinit_core.graph.prediction.logit import Choices, newton
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_NUMBERS = 4
+NUMBERS = 4
+"""Features of a particle that are no relation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +37,15 @@ class Prior:
         """The log P(o | r) of every particle: float64 (P,). Time O(P + runs)."""
         links, weights = self.links, self.weights[relation]
         degrees = _Degrees.of(links, relation)
-        of_runs = weights[_NUMBERS + links.run_relation]
+        of_runs = weights[NUMBERS + links.run_relation]
         of_runs[links.run_relation == links.inverse(relation)] = 0
         present = np.bincount(links.owner, of_runs, minlength=links.particles)
-        scores = degrees.features(degrees.here, degrees.all) @ weights[:_NUMBERS] + present
+        scores = degrees.features(degrees.here, degrees.all) @ weights[:NUMBERS] + present
         return np.asarray(scores - self.log_normaliser[relation])
 
     def left_out(self, relation: int, objects: NDArray[np.int32]) -> Floats:
         """The same of the objects of n links of r, each as if its link were not there: (n,)."""
-        degrees, weights = _Degrees.of(self.links, relation), self.weights[relation, :_NUMBERS]
+        degrees, weights = _Degrees.of(self.links, relation), self.weights[relation, :NUMBERS]
         with_it = degrees.features(degrees.here[objects], degrees.all[objects])
         without = degrees.features(degrees.here[objects] - 1, degrees.all[objects] - 1)
         change = (without - with_it) @ weights
@@ -57,7 +58,7 @@ def fit_prior(links: Directed) -> Prior:
     Time O((P + runs) · features a particle) a step and relation, memory some 100 bytes a
     particle and 20 a run.
     """
-    weights = np.zeros((links.relations, _NUMBERS + links.relations))
+    weights = np.zeros((links.relations, NUMBERS + links.relations))
     normalisers = np.zeros(links.relations)
     for relation in range(links.relations):
         degrees = _Degrees.of(links, relation)
@@ -103,20 +104,20 @@ def _discount(counts: Ints) -> float:
 
 def _choices(links: Directed, relation: int, degrees: _Degrees) -> Choices:
     """All particles as the candidates of one query, asked once for each link of r."""
-    particles, features = links.particles, _NUMBERS + links.relations
+    particles, features = links.particles, NUMBERS + links.relations
     other = links.run_relation != links.inverse(relation)
     owner = links.owner[other]
-    rows = np.r_[0, np.cumsum(_NUMBERS + np.bincount(owner, minlength=particles))]
+    rows = np.r_[0, np.cumsum(NUMBERS + np.bincount(owner, minlength=particles))]
     is_number = np.zeros(rows[-1], np.bool_)
-    is_number[rows[:-1, None] + np.arange(_NUMBERS)] = True
+    is_number[rows[:-1, None] + np.arange(NUMBERS)] = True
     feature, value = np.empty(rows[-1], np.int32), np.ones(rows[-1], np.float32)
-    feature[is_number] = np.tile(np.arange(_NUMBERS), particles)
-    feature[~is_number] = _NUMBERS + links.run_relation[other]
+    feature[is_number] = np.tile(np.arange(NUMBERS), particles)
+    feature[~is_number] = NUMBERS + links.run_relation[other]
     value[is_number] = degrees.features(degrees.here, degrees.all).ravel()
     chosen = np.zeros(features)
     np.add.at(chosen, feature[~is_number], degrees.here[owner])
     without = degrees.features(np.maximum(degrees.here - 1, 0), np.maximum(degrees.all - 1, 0))
-    chosen[:_NUMBERS] = degrees.here @ without
+    chosen[:NUMBERS] = degrees.here @ without
     return Choices(
         queries=np.array([0, particles]),
         rows=rows.astype(np.int64),

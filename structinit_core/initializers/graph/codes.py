@@ -21,11 +21,17 @@ _ROWS, _SAMPLED_ENTRIES = 512, 1 << 23
 _NEWTON_STEPS = 6
 _LARGEST_GAIN = 20.0
 
+Floats = NDArray[np.float64]
 
-def log_ratio(table: sp.csr_array) -> sp.csr_array:
-    """max(0, ln(C_ab·ΣC / (c_a·c_b)) − shift) where C_ab > 0, c_b smoothed: CSR float32."""
-    rows = np.maximum(table.sum(axis=1), 1e-300)
-    columns = np.maximum(table.sum(axis=0), 1e-300) ** SMOOTHING
+
+def log_ratio(table: sp.csr_array, sums: tuple[Floats, Floats] | None = None) -> sp.csr_array:
+    """max(0, ln(C_ab·ΣC / (c_a·c_b)) − shift) where C_ab > 0, c_b smoothed: CSR float32.
+
+    ``sums``: of all rows and columns, where ``table`` does not hold every entry.
+    """
+    sums = (table.sum(axis=1), table.sum(axis=0)) if sums is None else sums
+    rows = np.maximum(sums[0], 1e-300)
+    columns = np.maximum(sums[1], 1e-300) ** SMOOTHING
     columns /= columns.sum()
     ratio = sp.csr_array(table, copy=True)
     into = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
@@ -50,17 +56,22 @@ def factorised(
         sparse_operator(ratio), rank, generator(seed, "graph", "codes"), tolerance=1e-2, start=start
     )
     root = np.sqrt(factor.values.astype(np.float64))
-    mass = np.asarray(table.sum(axis=0), np.float64)
-    bias = np.log(mass + _FLOOR * mass.mean())
-    bias -= np.log(np.exp(bias).sum())
+    bias = log_prior(np.asarray(table.sum(axis=0), np.float64))
     # A graph of few particles has a smaller rank than asked for.
     missing = (0, wanted - len(root))
     left, right = (
         as_float(np.pad(side * root, ((0, 0), missing))) for side in (factor.left, factor.right)
     )
-    codes = LogBilinear(left, right, as_float(np.asarray(bias, np.float64)))
+    codes = LogBilinear(left, right, as_float(bias))
     share = fit_gain(codes, table, seed) ** 0.5
     return LogBilinear(share * left, share * right, codes.bias), factor
+
+
+def log_prior(mass: Floats) -> Floats:
+    """Log-prior ln p_b of tokens that follow with this mass, (V,); none of them is impossible."""
+    bias: Floats = np.log(mass + _FLOOR * mass.mean())
+    bias -= np.log(np.exp(bias).sum())
+    return bias
 
 
 def fit_gain(codes: LogBilinear, table: sp.csr_array, seed: int) -> float:

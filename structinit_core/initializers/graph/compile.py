@@ -23,11 +23,12 @@ from structinit_core.initializers.graph.heads import (
 from structinit_core.initializers.graph.keys import Keys
 from structinit_core.initializers.graph.layout import GraphStream, divide_graph, place_graph
 from structinit_core.initializers.graph.maps import longest_mapped, relation_map
-from structinit_core.initializers.graph.parts import GraphParts
+from structinit_core.initializers.graph.parts import GraphParts, Kept
 from structinit_core.initializers.graph.storing import store
 from structinit_core.initializers.graph.tables import next_tokens
 from structinit_core.initializers.graph.tokens import GraphTokens
 from structinit_core.initializers.graph.units import map_units
+from structinit_core.linalg import TruncatedSvd
 from structinit_core.model import read_wiring
 from structinit_core.progress import Progress
 
@@ -42,15 +43,17 @@ def compile_graph(
     seed: int,
     device: torch.device,
     progress: Progress,
+    start: TruncatedSvd | None = None,
 ) -> GraphParts:
     """``graph`` compiled for ``blueprint``: codes, a map for each relation, stored answers.
 
-    ``relations`` and ``keys`` are left out for ablations.
+    ``relations`` and ``keys`` are left out for ablations; ``start`` is the factorisation of an
+    earlier state of the graph.
     """
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
     progress.stage("codes")
     table = next_tokens(graph, tokens, focus)
-    codes, _ = factorised(table, divide_graph(blueprint).predict, seed)
+    codes, factor = factorised(table, divide_graph(blueprint).predict, seed, start)
     directed = by_weight(graph) if relations else []
     progress.stage("relation maps", len(directed))
     maps, added = [], 0.0
@@ -66,7 +69,8 @@ def compile_graph(
     units: tuple[Units, ...] = ()
     if directed[places:]:
         units += (map_units(0, directed[places:], maps[places:], tokens, stream, blueprint),)
-    parts = GraphParts(stream.embed, stream.position, head_rows(stream), heads, units)
+    kept = Kept(factor.values, stream.scale, tuple(directed))
+    parts = GraphParts(stream.embed, stream.position, head_rows(stream), heads, units, kept)
     if keys is None:
         return parts
     progress.stage("answers")

@@ -24,10 +24,15 @@ _BATCH_ELEMENTS = 1 << 22
 
 @dataclass(frozen=True)
 class Answers:
-    """What keys add to logits: values (K, a) · codes (P, a)ᵀ, float32."""
+    """What keys add to logits: values (K, a) · codes (P, a)ᵀ, float32.
+
+    gram: float64 (a, a), codesᵀ·codes; hub: int32 (K,), which signs a key's objects share or -1.
+    """
 
     values: Tensor
     codes: Tensor
+    gram: Tensor
+    hub: NDArray[np.int32]
 
 
 def fit_answers(
@@ -43,7 +48,7 @@ def fit_answers(
     """
     shape = (wanted.shape[1], width)
     named = np.bincount(wanted.indices, minlength=shape[0]) > 0
-    codes = _signs(shape, seed, "objects") * named[:, None]
+    codes = object_signs(shape[0], width, seed) * named[:, None]
     links = np.flatnonzero(known)
     keys = np.searchsorted(wanted.indptr, links, side="right") - 1
     hubs = np.flatnonzero(np.bincount(keys, minlength=wanted.shape[0]) > _HUB)
@@ -51,9 +56,22 @@ def fit_answers(
     place = np.searchsorted(hubs, keys[of_hubs]), wanted.indices[links[of_hubs]]
     members = sp.coo_array((np.full(of_hubs.sum(), _SHARED), place), (len(hubs), shape[0])).tocsr()
     codes += np.asarray(members.T @ _signs((len(hubs), width), seed, "hubs"), np.float32)
-    weights = np.where(known, 1.0, _PREDICTED).astype(np.float32)
     found = torch.from_numpy(codes).to(device)
-    return Answers(_regressed(wanted, weights, found).cpu(), found.cpu())
+    gram = (found.T @ found).double()
+    hub = np.full(wanted.shape[0], -1, np.int32)
+    hub[hubs] = np.arange(len(hubs), dtype=np.int32)
+    values = regressed(wanted, known, found, gram / shape[0])
+    return Answers(values.cpu(), found.cpu(), gram.cpu(), hub)
+
+
+def object_signs(objects: int, width: int, seed: int) -> NDArray[np.float32]:
+    """The codes of objects that share none, (P, a); more objects begin with the same."""
+    return _signs((objects, width), seed, "objects")
+
+
+def hub_signs(hubs: int, width: int, seed: int) -> NDArray[np.float32]:
+    """What the objects of a key with many add to their codes, (hubs, a)."""
+    return np.float32(_SHARED) * _signs((hubs, width), seed, "hubs")
 
 
 def _signs(shape: tuple[int, int], seed: int, name: str) -> NDArray[np.float32]:
@@ -62,14 +80,18 @@ def _signs(shape: tuple[int, int], seed: int, name: str) -> NDArray[np.float32]:
     return signs
 
 
-def _regressed(wanted: sp.csr_array, weights: NDArray[np.float32], codes: Tensor) -> Tensor:
+def regressed(
+    wanted: sp.csr_array, known: NDArray[np.bool_], codes: Tensor, gram: Tensor
+) -> Tensor:
     """Rows x_i (m, a) of least Σ_j v_ij·(x_i·y_j − t_ij)² + w·Σ_all (x_i·y_j)² + λ|x_i|².
 
-    With G = w·YᵀY + λ = LLᵀ and Ỹ = Y·L⁻ᵀ: in the dual, of the size of a row's entries, where
-    those are fewer than a.
+    Y are ``codes`` (n, a) of the columns of ``wanted`` (m, n), ``gram`` (a, a) the mean of yyᵀ
+    over all objects. With G = w·gram + λ = LLᵀ and Ỹ = Y·L⁻ᵀ: in the dual, of the size of a
+    row's entries, where those are fewer than a.
     """
-    objects, width = codes.shape
-    gram = _ELSEWHERE / objects * (codes.T @ codes).double()
+    width = codes.shape[1]
+    weights = np.where(known, 1.0, _PREDICTED).astype(np.float32)
+    gram = _ELSEWHERE * gram
     ridge = max(_RIDGE * float(gram.diagonal().mean()), 1e-9)
     lower = torch.linalg.cholesky(gram + ridge * torch.eye(width).to(gram)).float()
     whitened = torch.linalg.solve_triangular(lower, codes.T, upper=False).T.contiguous()

@@ -17,6 +17,7 @@ from structinit_core.initializers.closed_form.layers import Layers
 from structinit_core.initializers.closed_form.parts import ACTIVATIONS, Units, as_float
 from structinit_core.initializers.graph.heads import Sight
 from structinit_core.initializers.graph.keys import Keys
+from structinit_core.initializers.graph.layout import GraphStream
 from structinit_core.initializers.graph.memory import fit_answers
 from structinit_core.initializers.graph.parts import GraphParts
 from structinit_core.initializers.graph.tokens import FRAME_ID, GraphTokens
@@ -47,23 +48,69 @@ def store(
     """
     stream, blueprint, head = sight.stream, sight.blueprint, parts.unembed
     layers = _spread(len(keys), free_units(parts.units, blueprint))
-    states, into = _met(keys, parts, np.repeat(*np.array(layers).T), sight)
-    lacking = _lacking(keys, states, head, tokens)
-    answers = fit_answers(lacking, keys.known, stream.size.answer, seed, device)
+    of_layer = np.repeat(*np.array(layers).T)
+    states, into = met(keys, parts, of_layer, sight)
+    level = levels(keys.own, states, head)
+    missing = lacking(keys, states, head, tokens, level)
+    answers = fit_answers(missing, keys.known, stream.size.answer, seed, device)
     longest = max(float(answers.values.norm(dim=1).max()), 1e-9)
-    scale = np.sqrt(_ANSWER_ENERGY * blueprint.width) / longest
-    passed = ACTIVATIONS[blueprint.activation](into - THRESHOLD)
-    values = scale * answers.values / passed[:, None]
-    write = as_float(stream.at.answer)
+    scale = float(np.sqrt(_ANSWER_ENERGY * blueprint.width) / longest)
     head = head.clone()
-    head[tokens.first_particle :] += answers.codes @ write.T / (scale * stream.later)
-    units, low = list(parts.units), 0
+    head[tokens.first_particle :] += answer_rows(answers.codes, scale, stream)
+    units, low, places = list(parts.units), 0, []
     for layer, count in layers:
         some = slice(low, low + count)
-        up = key_units(keys.before[some], keys.own[some], stream, blueprint)
-        units.append(as_units(layer, up, THRESHOLD, write @ values[some].T, stream, blueprint))
+        asked = keys.before[some], keys.own[some]
+        units.append(stored_units(layer, *asked, scale * answers.values[some], into[some], sight))
+        first = blueprint.feed_forward - free_units(parts.units, blueprint)[layer]
+        places.append(np.arange(first, first + count, dtype=np.int32))
         low += count
-    return replace(parts, unembed=head, units=tuple(units))
+    kept = parts.kept
+    if kept is not None:
+        kept = replace(
+            kept,
+            answer=scale,
+            gram=answers.gram.numpy(),
+            levels=_mean_levels(keys.own, level, tokens),
+            layer=of_layer.astype(np.int32),
+            unit=np.concatenate(places),
+            hub=answers.hub,
+        )
+    return replace(parts, unembed=head, units=tuple(units), kept=kept)
+
+
+def stored_units(
+    layer: int,
+    before: NDArray[np.int64],
+    own: NDArray[np.int64],
+    values: Tensor,
+    into: Tensor,
+    sight: Sight,
+) -> Units:
+    """Units of ``layer`` that write ``values`` (K, a) at K keys, where ``into`` (K,) comes in."""
+    stream, blueprint = sight.stream, sight.blueprint
+    up = key_units(before, own, stream, blueprint)
+    passed = ACTIVATIONS[blueprint.activation](into - THRESHOLD)
+    write = as_float(stream.at.answer)
+    down = write @ (values / passed[:, None]).T
+    return as_units(layer, up, THRESHOLD, down, stream, blueprint)
+
+
+def answer_rows(codes: Tensor, scale: float, stream: GraphStream) -> Tensor:
+    """What answer codes (n, a) of objects add to their rows of the head: (n, d)."""
+    return codes @ as_float(stream.at.answer).T / (scale * stream.later)
+
+
+def _mean_levels(
+    own: NDArray[np.int64], level: NDArray[np.float64], tokens: GraphTokens
+) -> NDArray[np.float64]:
+    """The mean level of the keys of each directed relation, (2S,); of all where it has none."""
+    means = np.full(2 * tokens.relations, level.mean())
+    every = tokens.relation(np.arange(2 * tokens.relations))
+    for directed, token in enumerate(every):
+        if (own == token).any():
+            means[directed] = level[own == token].mean()
+    return means
 
 
 def free_units(units: Sequence[Units], blueprint: Blueprint) -> list[int]:
@@ -91,7 +138,7 @@ def _spread(count: int, free: list[int]) -> list[tuple[int, int]]:
     return [(layer, taken) for layer, taken in enumerate(spread) if taken]
 
 
-def _met(
+def met(
     keys: Keys, parts: GraphParts, layers: NDArray[np.int64], sight: Sight
 ) -> tuple[Tensor, Tensor]:
     """What the head reads (K, d) and what goes into each key's unit (K,) where its key stands.
@@ -119,25 +166,28 @@ def _met(
     return states, into
 
 
-def _lacking(keys: Keys, states: Tensor, head: Tensor, tokens: GraphTokens) -> sp.csr_array:
+def lacking(
+    keys: Keys, states: Tensor, head: Tensor, tokens: GraphTokens, level: NDArray[np.float64]
+) -> sp.csr_array:
     """What each object's logit lacks to the chance wanted: CSR float32 (K, P).
 
-    All other tokens together have that of a key's other objects.
+    All other tokens together have that of a key's other objects; ``level`` (K,) is the log of
+    the sum of their exponentiated logits.
     """
     objects = keys.objects
-    level = _levels(keys.own, states, head) - np.log(keys.others)
-    lacking = np.empty(objects.nnz, np.float32)
+    level = level - np.log(keys.others)
+    found = np.empty(objects.nnz, np.float32)
     for low in range(0, len(keys), _KEYS_AT_ONCE):
         high = min(low + _KEYS_AT_ONCE, len(keys))
         bounds = objects.indptr[low : high + 1]
         of, into = slice(bounds[0], bounds[-1]), np.repeat(np.arange(low, high), np.diff(bounds))
         rows = torch.from_numpy(objects.indices[of]).long() + tokens.first_particle
         logits = (states[torch.from_numpy(into)] * head[rows]).sum(dim=1)
-        lacking[of] = np.log(objects.data[of]) + level[into] - logits.numpy()
-    return sp.csr_array((lacking, objects.indices, objects.indptr), shape=objects.shape)
+        found[of] = np.log(objects.data[of]) + level[into] - logits.numpy()
+    return sp.csr_array((found, objects.indices, objects.indptr), shape=objects.shape)
 
 
-def _levels(own: NDArray[np.int64], states: Tensor, head: Tensor) -> NDArray[np.float64]:
+def levels(own: NDArray[np.int64], states: Tensor, head: Tensor) -> NDArray[np.float64]:
     """Log of the sum of all exponentiated logits at each key, (K,).
 
     Where K·V·d is large it is the mean of up to 64 keys that end in the same token.
