@@ -19,6 +19,13 @@ class Family(StrEnum):
     LLAMA = "llama"
 
 
+class FoldIn(StrEnum):
+    """The library's ways of folding in by name."""
+
+    SVD = "svd"
+    AVERAGE = "average"
+
+
 def graph_compile(
     links: Annotated[
         list[Path],
@@ -72,6 +79,24 @@ def graph_compile(
         bool,
         typer.Option("--paths/--no-paths", help="Store what relation paths predict, too."),
     ] = True,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PREVIOUS",
+            help="Go on from the checkpoint of fewer of these links; it may be OUT itself.",
+        ),
+    ] = None,
+    full_beyond: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="X",
+            help="Compile in full once focus has moved further since that was done, in L1 (0-2).",
+        ),
+    ] = 0.1,
+    fold_in: Annotated[
+        FoldIn, typer.Option(help="Codes of new particles: by the SVD, or their neighbours' mean.")
+    ] = FoldIn.SVD,
     seed: o.Seed = 0,
     device: o.Device = "auto",
     memory: o.Memory = "4G",  # type: ignore[assignment]
@@ -107,6 +132,9 @@ def graph_compile(
         heads=heads,
         keys=keys,
         predict=paths,
+        since=since,
+        full_beyond=full_beyond,
+        fold_in=fold_in.value,
         seed=seed,
         device=device,
         memory_bytes=memory,

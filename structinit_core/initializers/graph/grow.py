@@ -35,7 +35,14 @@ from structinit_core.initializers.graph.layout import (
 )
 from structinit_core.initializers.graph.memory import hub_signs, object_signs, regressed
 from structinit_core.initializers.graph.parts import GraphParts, Kept
-from structinit_core.initializers.graph.storing import answer_rows, lacking, met, stored_units
+from structinit_core.initializers.graph.storing import (
+    affordable,
+    answer_rows,
+    lacking,
+    levels,
+    met,
+    stored_units,
+)
 from structinit_core.initializers.graph.tables import neighbours
 from structinit_core.initializers.graph.tokens import GraphTokens
 from structinit_core.initializers.stream import stored
@@ -157,8 +164,10 @@ def grow(
         )
     keys = known_keys(changed.query, changed.objects, model, tokens)
     states, into = met(keys, parts, changed.layer, sight)
-    directed = changed.query % (2 * tokens.relations)
-    missing = lacking(keys, states, head, tokens, kept.levels[directed])
+    level = kept.levels[tokens.directed(keys.own)]
+    if affordable(len(keys), head):
+        level = levels(keys.own, states, head)
+    missing = lacking(keys, states, head, tokens, level)
     used = np.unique(missing.indices)
     at = tokens.particle(used)
     before = _answer_codes(head[torch.from_numpy(at)], kept.answer, stream)

@@ -187,13 +187,18 @@ def lacking(
     return sp.csr_array((found, objects.indices, objects.indptr), shape=objects.shape)
 
 
+def affordable(keys: int, head: Tensor) -> bool:
+    """Whether each key gets a level of its own."""
+    return keys * head.numel() <= _EXACT
+
+
 def levels(own: NDArray[np.int64], states: Tensor, head: Tensor) -> NDArray[np.float64]:
     """Log of the sum of all exponentiated logits at each key, (K,).
 
     Where K·V·d is large it is the mean of up to 64 keys that end in the same token.
     """
     which = np.arange(len(own))
-    exact = len(own) * head.numel() <= _EXACT
+    exact = affordable(len(own), head)
     if not exact:
         order = np.argsort(own, kind="stable")
         starts = np.concatenate(([0], np.flatnonzero(np.diff(own[order])) + 1))
