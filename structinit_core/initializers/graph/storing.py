@@ -90,7 +90,8 @@ def stored_units(
     """Units of ``layer`` that write ``values`` (K, a) at K keys, where ``into`` (K,) comes in."""
     stream, blueprint = sight.stream, sight.blueprint
     up = key_units(before, own, stream, blueprint)
-    passed = ACTIVATIONS[blueprint.activation](into - THRESHOLD)
+    # Where a map adds more than to any known subject a unit may not fire: it stays finite.
+    passed = ACTIVATIONS[blueprint.activation]((into - THRESHOLD).clamp(min=1.0))
     write = as_float(stream.at.answer)
     down = write @ (values / passed[:, None]).T
     return as_units(layer, up, THRESHOLD, down, stream, blueprint)
