@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, TensorSpec
 from structinit_core.errors import IncompatibleError
@@ -37,7 +37,7 @@ class Made:
     are no links, ``None`` where that is not known. solved: how many keys were answered now.
     """
 
-    tensors: Iterator[tuple[TensorSpec, Tensor]]
+    tensors: Iterator[tuple[TensorSpec, Any]]
     kept: Kept
     subject: NDArray[np.int64]
     relation: NDArray[np.int64]

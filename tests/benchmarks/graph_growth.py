@@ -68,7 +68,7 @@ def compiled(links: Path, out: Path, since: Path | None, width: int) -> float:
 
 
 def recall(directory: Path, links: Path, first: int) -> tuple[float, float]:
-    """Of the objects of some queries the share among as many best: of all, of links from ``first``."""
+    """Share of known objects among as many best: of all links, and of those from ``first``."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -94,7 +94,9 @@ def recall(directory: Path, links: Path, first: int) -> tuple[float, float]:
         for low in range(0, len(ids), 50):
             with torch.no_grad():
                 logits = model(torch.from_numpy(ids[low : low + 50]), logits_to_keep=1).logits
-            for row, query in zip(logits[:, -1, tokens.first_particle :], range(low, len(ids)), strict=False):
+            for row, query in zip(
+                logits[:, -1, tokens.first_particle :], range(low, len(ids)), strict=False
+            ):
                 known = table.objects(int(subject[query]), int(relation[query]))
                 best = torch.topk(row, len(known)).indices.numpy()
                 hits, total = hits + len(np.intersect1d(best, known)), total + len(known)

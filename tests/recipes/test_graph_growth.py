@@ -57,9 +57,7 @@ def grown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     before, after = home / "before.tsv", home / "after.tsv"
     before.write_text("".join(first[:-FEW]))
     after.write_text("".join(first[:-FEW] + added))
-    job = GraphCompileJob(
-        LinkSource([after]), family=request.param, width=192, layers=2, heads=4, keys=700
-    )
+    job = GraphCompileJob(LinkSource([after]), family=request.param, heads=4, keys=700)
     growth = Growth(before, after, job, home / "earlier", home / "increment", home / "full")
     graph_compile(growth.of(before), growth.earlier)
     graph_compile(
@@ -231,7 +229,7 @@ def test_night_after_night_in_one_place(grown: Growth, tmp_path: Path) -> None:
 
 def test_focus_is_compared_with_the_last_full_compilation(grown: Growth, tmp_path: Path) -> None:
     longer = tmp_path / "longer.tsv"
-    more = [f"{name}\taffects\thuman\n" for name in sorted(LATE)]
+    more = [f"{name}\tcauses\thuman\n" for name in sorted(LATE)]
     longer.write_text(grown.after.read_text() + "".join(more))
     out = tmp_path / "out"
     graph_compile(grown.of(longer, since=grown.increment, full_beyond=2.0), out)
@@ -267,14 +265,14 @@ def test_other_links_are_compiled_in_full(
 
 def test_another_size_or_a_damaged_state_is_compiled_in_full(grown: Growth, tmp_path: Path) -> None:
     graph_compile(grown.of(grown.after, since=grown.earlier, width=208), tmp_path / "wide")
-    assert report(tmp_path / "wide")["growth.reason"] == "width is 208, it was 192"
+    assert report(tmp_path / "wide")["growth.reason"] == "width is 208, it was None"
     damaged = tmp_path / "damaged"
     shutil.copytree(grown.earlier, damaged)
     place = damaged / "growth" / "key_unit.npy"
     units = np.load(place)
     units[0] = 1 << 20
     np.save(place, units)
-    graph_compile(grown.of(grown.after, since=damaged, width=192), tmp_path / "out")
+    graph_compile(grown.of(grown.after, since=damaged), tmp_path / "out")
     assert "names units that it does not have" in report(tmp_path / "out")["growth.reason"]
 
 

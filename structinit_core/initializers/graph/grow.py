@@ -131,7 +131,7 @@ def grow(
     a full compilation would draw them; every earlier row of ``embed`` stays as it is. Keys that
     the links change (:func:`changed_keys`) are answered again by the states that the network has
     there, with the objects' answer codes as they are: of the head only rows of objects change
-    that had no answer code, or joined the objects of a key with many. Codes of earlier tokens,
+    that had none. Codes of earlier tokens,
     relation maps, the log-prior and all other keys stay; ``value`` (E,) as in choose_keys. Cost
     O(degree·d) a particle, O(nnz·a·min(n, a)) for the changed keys, and a pass over links.
     Source: ours.
@@ -223,14 +223,15 @@ def _joined(
     seed: int,
     particles: int,
 ) -> NDArray[np.float64]:
-    """``codes`` (n, a) of objects, with signs where they had none and those of hubs they join."""
+    """``codes`` (n, a) of objects, with signs, their hubs' among them, where they had none."""
     joined, width = codes.copy(), codes.shape[1]
     unnamed = np.square(codes).sum(axis=1) < _NAMED
     joined[unnamed] = object_signs(particles, width, seed)[objects[unnamed]]
     hub = np.where(changed.same, kept.hub[changed.key], -1)
     signs = hub_signs(int(kept.hub.max(initial=-1)) + 1, width, seed)
     key = np.repeat(np.arange(len(hub)), np.diff(changed.new.indptr))
-    shared = hub[key] >= 0
+    # An object that has a code keeps it: other keys were answered with it.
+    shared = (hub[key] >= 0) & unnamed[np.searchsorted(objects, changed.new.indices)]
     place = np.searchsorted(objects, changed.new.indices[shared])
     np.add.at(joined, place, signs[hub[key[shared]]])
     return joined
