@@ -1,0 +1,91 @@
+"""What growth relies on: draws by row that stay, and codes folded in from links alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from structinit_core.blueprint import make_blueprint
+from structinit_core.graph import NO_NEURON, Graph, Names
+from structinit_core.initializers.closed_form import LogBilinear
+from structinit_core.initializers.graph import GraphShape, GraphTokens
+from structinit_core.initializers.graph.codes import factorised
+from structinit_core.initializers.graph.fold_in import Codes, folded_in
+from structinit_core.initializers.graph.layout import divide_graph, place_graph
+from structinit_core.initializers.graph.memory import hub_signs, object_signs
+from structinit_core.initializers.graph.tables import neighbours, next_tokens
+from structinit_core.linalg import generator
+
+NEW = 20
+
+
+def communities(size: int) -> Graph:
+    """Links from one community to the next; the last particles only touch earlier ones."""
+    draw, earlier = generator(0, "communities"), size - NEW
+    subject = np.concatenate(
+        (np.repeat(np.arange(earlier), 6), np.repeat(np.arange(earlier, size), 6))
+    )
+    object_ = (subject % 8 + 1) % 8 + 8 * draw.integers(0, earlier // 8, len(subject))
+    back = np.repeat(np.arange(earlier, size), 6)
+    subject, object_ = (
+        np.r_[subject, back % 8 + 8 * draw.integers(0, earlier // 8, len(back))],
+        np.r_[object_, back],
+    )
+    links = np.unique(np.stack((subject, object_), axis=1), axis=0)
+    count = len(links)
+    return Graph(
+        Names.of(f"p{row}" for row in range(size)),
+        Names.of(["r"]),
+        Names.of([]),
+        links[:, 0].astype(np.int32),
+        np.zeros(count, np.int32),
+        links[:, 1].astype(np.int32),
+        weight=np.ones(count),
+        neuron=np.full(count, NO_NEURON, np.int32),
+        height=np.zeros(count, np.int64),
+    )
+
+
+def test_more_particles_change_no_earlier_draw() -> None:
+    few, more = GraphTokens(3, 50), GraphTokens(3, 90)
+    shape = GraphShape("gpt2", width=192, layers=2, heads=4, keys=10)
+    streams = []
+    for tokens in (few, more):
+        blueprint = make_blueprint(shape.config(tokens))
+        sides = torch.ones(2, tokens.vocabulary, divide_graph(blueprint).predict)
+        codes = LogBilinear(sides[0], sides[1], torch.zeros(tokens.vocabulary))
+        streams.append(place_graph(codes, tokens, blueprint, seed=3))
+    one, other = streams
+    assert np.array_equal(one.identity, other.identity[: few.vocabulary])
+    assert torch.equal(one.embed, other.embed[: few.vocabulary])
+    assert np.array_equal(object_signs(np.arange(50), 43, 1), object_signs(np.arange(90), 43, 1)[:50])
+    assert np.array_equal(hub_signs(5, 43, 1), hub_signs(9, 43, 1)[:5])
+
+
+def test_tokens_of_relations_know_their_relations() -> None:
+    tokens = GraphTokens(5, 7)
+    assert tokens.directed(tokens.relation(np.arange(10))).tolist() == list(range(10))
+
+
+def _alike(one: torch.Tensor, other: torch.Tensor) -> float:
+    return float(torch.cosine_similarity(one, other, dim=1).mean())
+
+
+def test_a_row_that_was_factorised_is_folded_in_as_it_stands() -> None:
+    graph = communities(400)
+    tokens, focus = GraphTokens(1, 400), np.full(400, 1 / 400)
+    codes, factor = factorised(next_tokens(graph, tokens, focus), 24, seed=0)
+    left, right = codes.left.double().numpy(), codes.right.double().numpy()
+    count = tokens.vocabulary - NEW
+    earlier = Codes(
+        count, lambda ids: left[ids], lambda ids: right[ids], factor.values.astype(float)
+    )
+    cells = neighbours(graph, tokens, focus)
+    found = folded_in(cells, earlier, tokens, focus)
+    assert _alike(found.left, codes.left[count:]) > 0.98
+    assert _alike(found.right, codes.right[count:]) > 0.98
+    lengths = found.left.norm(dim=1) / codes.left[count:].norm(dim=1)
+    assert float((lengths - 1).abs().mean()) < 0.1
+    torch.testing.assert_close(found.bias, codes.bias[count:])
+    mean = folded_in(cells, earlier, tokens, focus, "neighbours")
+    assert 0.5 < _alike(mean.left, codes.left[count:]) < _alike(found.left, codes.left[count:])
