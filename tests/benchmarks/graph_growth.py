@@ -1,13 +1,15 @@
 """What an increment of a compiled graph costs beside a full compilation, and how near it is.
 
-    python tests/benchmarks/graph_growth.py [LINKS] [--share 0.01] [--scratch DIR] [--width D]
+    python tests/benchmarks/graph_growth.py [LINKS] [--shares 0.001 0.01 0.05 0.1 0.25]
+        [--holdout FILE] [--also-true FILE] [--scratch DIR] [--width D] [--fold-in svd]
         [--particles 300000 --links 260000]
 
 LINKS is a list of links; without it the power law of graph_links.py is written, of the size asked
-for. Its last ``share`` of rows is the growth: the rest is compiled in full, all of it in full,
-and all of it ``--since`` the first. Prints CPU seconds of each run by stage, each in a process of
-its own, the ratio (bar: 5), the focus distance, and for up to 2,000 queries recall of the known
-objects, of all links and of the new ones.
+for. All of it is compiled in full; for each share the rows before the last ones are, and then all
+``--since`` those, however far focus has moved. Prints CPU and wall seconds of each run by stage,
+without imports and each in a process of its own, their ratio to the full compilation (bar: 5 at a
+share of 0.01), the focus distance, and recall and filtered MRR of each report: every run scores its
+checkpoint, so this is in all seconds. Recall of new links is of up to 2,000 facts of the growth.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from pathlib import Path
 import numpy as np
 from graph_links import write_links
 
-QUERIES = 2000
+FACTS = 2000
 
 RUN = """
-import sys, time
+import json, sys, time
 from pathlib import Path
 from structinit_core.graph import LinkSource
 from structinit_core.recipes.graph_compile import graph_compile
@@ -43,99 +45,104 @@ class Stages:
     def advance(self, steps=1):
         pass
     def warn(self, message):
-        print(message)
+        print(message, file=sys.stderr)
 
-links, out, since, width = sys.argv[1:5]
+asked = json.loads(sys.argv[1])
+path = lambda name: Path(asked[name]) if asked[name] else None
 job = GraphCompileJob(
-    LinkSource([Path(links)]), since=Path(since) if since else None, full_beyond=2.0,
-    width=int(width) or None, memory_bytes=16 << 30,
+    LinkSource([path("links")]), holdout=path("holdout"),
+    also_true=(path("also_true"),) if asked["also_true"] else (), since=path("since"),
+    full_beyond=2.0, fold_in=asked["fold_in"], width=asked["width"], memory_bytes=16 << 30,
 )
-stages, began = Stages(), time.process_time()
-graph_compile(job, Path(out), progress=stages)
+stages, cpu, wall = Stages(), time.process_time(), time.perf_counter()
+graph_compile(job, path("out"), progress=stages)
 stages.stage("end")
-print({name: round(spent, 1) for name, spent in stages.spent.items()})
-print(time.process_time() - began)
+spent = {name: round(spent, 1) for name, spent in stages.spent.items()}
+print(json.dumps([time.process_time() - cpu, time.perf_counter() - wall, spent]))
 """
 
 
-def compiled(links: Path, out: Path, since: Path | None, width: int) -> float:
-    """CPU seconds of one compilation, without imports."""
-    command = [sys.executable, "-c", RUN, links, out, since or "", width]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
-    *said, spent = done.stdout.strip().split("\n")
-    print(f"{out.name:10} {float(spent):8.1f} CPU s  {' '.join(said)}", flush=True)
-    return float(spent)
+def compiled(out: Path, links: Path, since: Path | None, options: dict[str, object]) -> list[float]:
+    """CPU and wall seconds of one compilation, without imports."""
+    paths = {"out": str(out), "links": str(links), "since": str(since) if since else None}
+    command = [sys.executable, "-c", RUN, json.dumps(options | paths)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    cpu, wall, stages = json.loads(done.stdout)
+    print(f"{out.name:16} {cpu:7.1f} CPU s {wall:7.1f} s  {stages}", flush=True)
+    return [cpu, wall]
 
 
-def recall(directory: Path, links: Path, first: int) -> tuple[float, float]:
-    """Share of known objects among as many best: of all links, and of those from ``first``."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
+def new_recall(directory: Path, links: Path, first: int) -> float:
+    """Share of facts of links from row ``first`` that the checkpoint recalls."""
+    from structinit_core.diagnose.links import recall
     from structinit_core.graph import LinkSource, both_ways, directed, read_graph
-    from structinit_core.initializers.graph import FRAME_ID, GraphTokens
-    from structinit_core.recipes.graph_state import GROWTH, open_growth
+    from structinit_core.linalg import Device
+    from structinit_core.model import load_model
+    from structinit_core.progress import Silent
 
     graph, _ = read_graph(LinkSource([links]))
-    tokens = GraphTokens(len(graph.relations), len(graph.particles))
-    model, table = AutoModelForCausalLM.from_pretrained(directory).eval(), directed(graph)
-    state, relations = open_growth(directory / GROWTH), 2 * len(graph.relations)
-    stored = state.subject * relations + state.relation
-    ends = both_ways(graph.subject, graph.relation, graph.object, len(graph.relations))
-    asked = ends[:, 0].astype(np.int64) * relations + ends[:, 1]
-    found = []
-    for some in (asked, asked.reshape(2, -1)[:, first:].ravel()):
-        queries = np.intersect1d(some, stored)
-        queries = np.sort(np.random.default_rng(0).permutation(queries)[:QUERIES])
-        subject, relation = np.divmod(queries, relations)
-        frame = np.full(len(queries), FRAME_ID)
-        ids = np.stack((frame, tokens.particle(subject), tokens.relation(relation)), axis=1)
-        hits = total = 0
-        for low in range(0, len(ids), 50):
-            with torch.no_grad():
-                logits = model(torch.from_numpy(ids[low : low + 50]), logits_to_keep=1).logits
-            for row, query in zip(
-                logits[:, -1, tokens.first_particle :], range(low, len(ids)), strict=False
-            ):
-                known = table.objects(int(subject[query]), int(relation[query]))
-                best = torch.topk(row, len(known)).indices.numpy()
-                hits, total = hits + len(np.intersect1d(best, known)), total + len(known)
-        found.append(hits / max(total, 1))
-    return found[0], found[1]
+    ends = (graph.subject[first:], graph.relation[first:], graph.object[first:])
+    facts = both_ways(*ends, len(graph.relations))
+    facts = facts[np.random.default_rng(0).permutation(len(facts))[:FACTS]]
+    model = load_model(directory, Device("cpu"))
+    return recall(model, graph, facts, directed(graph), Silent()).share
+
+
+def checks(directory: Path) -> dict[str, float]:
+    """The figures of a report by name."""
+    report = json.loads((directory / "report.json").read_text(encoding="utf-8"))
+    return {check["name"]: check["value"] for check in report["checks"]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, nargs="?")
-    parser.add_argument("--share", type=float, default=0.01)
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.01])
+    parser.add_argument("--holdout", type=Path)
+    parser.add_argument("--also-true", type=Path)
     parser.add_argument("--scratch", type=Path)
-    parser.add_argument("--width", type=int, default=0)
+    parser.add_argument("--width", type=int)
+    parser.add_argument("--fold-in", default="svd")
     parser.add_argument("--particles", type=int, default=300_000)
     parser.add_argument("--links", type=int, default=260_000)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=asked.scratch) as scratch:
         home = Path(scratch)
-        whole, most = home / "whole.csv", home / "most.csv"
-        if arguments.file:
-            whole, most = home / "whole.tsv", home / "most.tsv"
-            data = arguments.file.read_bytes()
+        whole = home / ("whole.tsv" if asked.file else "whole.csv")
+        if asked.file:
+            data = asked.file.read_bytes()
             whole.write_bytes(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
         else:
-            write_links(whole, particles=arguments.particles, links=arguments.links)
+            write_links(whole, particles=asked.particles, links=asked.links)
+        options = {"width": asked.width, "fold_in": asked.fold_in}
+        for name in ("holdout", "also_true"):
+            file = getattr(asked, name)
+            options[name] = str(file) if file else None
         lines = whole.read_bytes().splitlines(keepends=True)
-        first = round(len(lines) * (1 - arguments.share))
-        most.write_bytes(b"".join(lines[:first]))
-        compiled(most, home / "earlier", None, arguments.width)
-        full = compiled(whole, home / "full", None, arguments.width)
-        part = compiled(whole, home / "increment", home / "earlier", arguments.width)
-        checks = json.loads((home / "increment" / "report.json").read_text())["checks"]
-        said = {check["name"]: check["value"] for check in checks}
-        print({name: value for name, value in said.items() if name.startswith("growth")})
-        print(f"full / increment: {full / part:.1f}  (bar: 5)")
-        links = int(said["links"]) - int(said["growth.links"] or 0)
-        for name in ("full", "increment"):
-            every, new = recall(home / name, whole, links)
-            print(f"{name:10} recall of stored facts {every:.4f}, of new links {new:.4f}")
+        full = compiled(home / "full", whole, None, options)
+        rows = []
+        for share in asked.shares:
+            most = home / f"most{whole.suffix}"
+            most.write_bytes(b"".join(lines[: round(len(lines) * (1 - share))]))
+            earlier, increment = home / f"earlier-{share:g}", home / f"increment-{share:g}"
+            compiled(earlier, most, None, options)
+            part = compiled(increment, whole, earlier, options)
+            said, before, now = checks(increment), checks(earlier), checks(home / "full")
+            first = int(before["links"])
+            recalls = [new_recall(at, whole, first) for at in (increment, home / "full")]
+            rows.append(
+                f"{share:7g} {said['growth.links']:7} {said['growth.particles']:7} "
+                f"{said['growth.focus_distance']:8.4f} {said['growth.keys']:7} "
+                f"{said['keys.left_out']:4} {full[0] / part[0]:6.1f} {full[1] / part[1]:6.1f}  "
+                f"{said['recall']:.4f} {now['recall']:.4f}  {recalls[0]:.4f} {recalls[1]:.4f}"
+                + "".join(f"  {figures.get('mrr', 0):.4f}" for figures in (said, now))
+            )
+        print(
+            "\n  share   links   parts distance    keys  out  x CPU x wall  recall (full)  "
+            "of new (full)  MRR (full)",
+            *rows,
+            sep="\n",
+        )
 
 
 if __name__ == "__main__":

@@ -58,7 +58,9 @@ def test_more_particles_change_no_earlier_draw() -> None:
     one, other = streams
     assert np.array_equal(one.identity, other.identity[: few.vocabulary])
     assert torch.equal(one.embed, other.embed[: few.vocabulary])
-    assert np.array_equal(object_signs(np.arange(50), 43, 1), object_signs(np.arange(90), 43, 1)[:50])
+    assert np.array_equal(
+        object_signs(np.arange(50), 43, 1), object_signs(np.arange(90), 43, 1)[:50]
+    )
     assert np.array_equal(hub_signs(5, 43, 1), hub_signs(9, 43, 1)[:5])
 
 
