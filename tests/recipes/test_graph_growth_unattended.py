@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
 from structinit_core.artifact import locked, read_manifest
 from structinit_core.errors import IncompatibleError, LockedError, StructinitError, UsageError
@@ -17,6 +19,7 @@ from structinit_core.recipes.graph_job import GraphCompileJob
 from structinit_core.recipes.graph_plan import plan_graph
 
 FAMILY = Path(__file__).parents[2] / "fixtures/graphs/family.tsv"
+GRAPH = "structinit_core.initializers.graph"
 MORE = "gus\tmarried_to\tzoe\n"
 
 
@@ -136,3 +139,30 @@ def test_what_does_not_go_with_growth_is_refused(links: Path, tmp_path: Path) ->
         replace(job_of(links, tmp_path / "out", predict=True), faithful="v3")
     with pytest.raises(UsageError, match="what is planned is a full compilation"):
         plan_graph(job_of(links, tmp_path / "out"))
+
+
+def test_a_key_whose_unit_does_not_fire_is_left_out(
+    links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    modules = [import_module(f"{GRAPH}.{name}") for name in ("storing", "grow")]
+    met = modules[0].met
+
+    def deaf(*arguments: object) -> tuple[torch.Tensor, torch.Tensor]:
+        states, passed = met(*arguments)
+        passed[-1] = 0
+        return states, passed
+
+    for module in modules:
+        monkeypatch.setattr(module, "met", deaf)
+    graph_compile(job_of(links, out), out)
+    full = figures(out)
+    assert full["keys.left_out"] == 1
+    assert 0 < full["facts.stored"] < 2 * full["links"]
+    assert full["recall"] == 1
+    grow(links)
+    graph_compile(job_of(links, out), out)
+    grown = figures(out)
+    assert (grown["growth"], grown["keys.left_out"]) == ("increment", 1)
+    assert grown["keys"] == full["keys"] + grown["growth.keys"]
+    assert grown["recall"] == 1

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from structinit_core.blueprint import make_blueprint
 from structinit_core.graph import NO_NEURON, Graph, Names
 from structinit_core.initializers.closed_form import LogBilinear
-from structinit_core.initializers.graph import GraphShape, GraphTokens
+from structinit_core.initializers.graph import Answered, GraphShape, GraphTokens, Kept
 from structinit_core.initializers.graph.codes import factorised
-from structinit_core.initializers.graph.fold_in import Codes, folded_in
+from structinit_core.initializers.graph.fold_in import Codes, bounded, folded_in
 from structinit_core.initializers.graph.layout import divide_graph, place_graph
 from structinit_core.initializers.graph.memory import hub_signs, object_signs
 from structinit_core.initializers.graph.tables import neighbours, next_tokens
@@ -91,3 +92,21 @@ def test_a_row_that_was_factorised_is_folded_in_as_it_stands() -> None:
     torch.testing.assert_close(found.bias, codes.bias[count:])
     mean = folded_in(cells, earlier, tokens, focus, "neighbours")
     assert 0.5 < _alike(mean.left, codes.left[count:]) < _alike(found.left, codes.left[count:])
+
+
+def test_codes_folded_in_are_no_longer_than_any_before() -> None:
+    draw = np.random.default_rng(0)
+    sides = torch.from_numpy(draw.normal(size=(2, 50, 6)).astype(np.float32)) * 40
+    sides[:, 0] = 0.1
+    few = np.zeros(0)
+    none = Answered(1.0, few, few, few, few, few, few, few, few)
+    maps = np.stack((3 * np.eye(8), np.diag(draw.normal(size=8))))
+    kept = Kept(np.ones(6, np.float32), 1.0, 2.5, (0, 1), maps, none)
+    found = bounded(LogBilinear(sides[0], sides[1], torch.zeros(50)), 4.0, kept)
+    assert found.left.shape == (50, 8)
+    assert float(found.left.norm(dim=1).max()) <= 4.0
+    mapped = [float((found.left @ torch.from_numpy(m).float()).norm(dim=1).max()) for m in maps]
+    assert max(mapped) == pytest.approx(2.0, rel=1e-5)
+    assert float(found.right.norm(dim=1).max()) == pytest.approx(2.5, rel=1e-5)
+    assert torch.equal(found.left[0, :6], sides[0, 0])
+    assert torch.equal(found.right[0, :6], sides[1, 0])
