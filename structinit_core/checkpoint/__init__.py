@@ -3,6 +3,7 @@
 from structinit_core.checkpoint.directory import (
     CHECKPOINT_KIND,
     CHECKPOINT_VERSION,
+    linked_directory,
     write_directory,
 )
 from structinit_core.checkpoint.paired_views import load_paired_views, write_paired_views
@@ -21,6 +22,7 @@ __all__ = [
     "DEFAULT_SHARD_BYTES",
     "DTYPES",
     "StoredTensors",
+    "linked_directory",
     "load_paired_views",
     "open_tensors",
     "plan_shards",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from structinit_core.artifact import pretty_json
 from structinit_core.blueprint import Blueprint
+from structinit_core.checkpoint.reader import shard_files
 from structinit_core.corpus import Frame, write_tokenizer
 
 CHECKPOINT_KIND = "checkpoint"
@@ -41,3 +45,21 @@ def write_directory(
     )
     if tokenizer_json is not None:
         write_tokenizer(tokenizer_json, directory, blueprint.context)
+
+
+@contextmanager
+def linked_directory(weights: Path, config: Mapping[str, Any]) -> Iterator[Path]:
+    """A temporary directory that transformers loads: ``config`` and links to the tensor files.
+
+    ``weights``: a ``.safetensors`` file, or a directory of shards with their index. Raises as
+    :func:`~structinit_core.checkpoint.reader.shard_files`.
+    """
+    with tempfile.TemporaryDirectory(prefix="initctl-") as temporary:
+        directory = Path(temporary)
+        (directory / "config.json").write_text(pretty_json(config), encoding="utf-8")
+        if weights.is_file():
+            (directory / "model.safetensors").symlink_to(shard_files(weights)[0].resolve())
+        else:
+            for file in [*shard_files(weights), *weights.glob("*.safetensors.index.json")]:
+                (directory / file.name).symlink_to(file.resolve())
+        yield directory

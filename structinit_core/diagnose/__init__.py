@@ -8,7 +8,7 @@ from structinit_core.diagnose.metrics import METRICS
 from structinit_core.diagnose.page import report_page
 from structinit_core.diagnose.report import Check, Grid, Part, Report, Series
 from structinit_core.diagnose.signal import gradient_findings, signal_findings, signal_notes
-from structinit_core.diagnose.static import static_findings, static_work
+from structinit_core.diagnose.static import static_findings, static_notes, static_work
 from structinit_core.diagnose.thresholds import Rule, judge, parse_rule, read_rules
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "signal_findings",
     "signal_notes",
     "static_findings",
+    "static_notes",
     "static_work",
 ]

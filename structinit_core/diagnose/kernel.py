@@ -20,8 +20,6 @@ from structinit_core.initializers.kernel import (
     untrained,
 )
 
-_VOCABULARY = min(DENSE_VOCABULARY, 2048)
-"""Above it eigenvectors, V³, take minutes, which a look at a checkpoint should not."""
 _MATRICES = 7
 """Matrices of V² float64 at the peak, which is D^ε with its transforms."""
 _CONTROL = (
@@ -76,8 +74,8 @@ def kernel_findings(
 def _left_out(counts: Counts, rows: int, memory_bytes: int) -> str | None:
     """Why there is no cosine, known before anything is allocated."""
     v, counted = counts.vocabulary, len(counts.offsets)
-    if v > _VOCABULARY:
-        return f"its eigenvectors are taken up to V = {_VOCABULARY:,}, not {v:,}"
+    if v > DENSE_VOCABULARY:
+        return f"its eigenvectors are taken up to V = {DENSE_VOCABULARY:,}, not {v:,}"
     if v > rows:
         return f"the counts have {v:,} tokens, the embedding has {rows:,} rows"
     if counted < WINDOW:

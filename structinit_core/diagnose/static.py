@@ -73,6 +73,14 @@ def static_findings(
     yield from one.whole()
 
 
+def static_notes(blueprint: Blueprint) -> list[str]:
+    """What is not looked at in a model so large."""
+    span = blueprint.heads * blueprint.head_width
+    if span <= EXACT_WIDTH:
+        return []
+    return [f"heads are held against each other up to {EXACT_WIDTH:,} wide, not {span:,}"]
+
+
 def static_work(stored: StoredTensors) -> int:
     """Multiply-adds of the Gram matrices of a checkpoint, for the choice of a device."""
     shapes = (stored.header(name)[1] for name in stored.names)

@@ -12,6 +12,7 @@ from torch import Tensor
 from structinit_core.artifact import DirectWriter
 from structinit_core.blueprint import TensorSpec
 from structinit_core.checkpoint import DTYPES, write_tensor
+from structinit_core.errors import InputError
 from structinit_core.export.graph import ELEMENT, Graph
 from structinit_core.progress import Progress
 
@@ -49,7 +50,20 @@ def write_onnx(
     size = sum(spec.parameters for spec in specs) * DTYPES[graph.stored].itemsize
     write = _write_inline if size <= inline_bytes else _write_beside
     write(graph, specs, _in_order(specs, stream, progress), directory, hashes)
-    onnx.checker.check_model(str(directory / MODEL))
+    check_onnx(directory / MODEL)
+
+
+def check_onnx(path: Path) -> None:
+    """Let onnx's checker read the model at ``path``, without the data beside it.
+
+    Raises:
+        InputError: it is no model, is not valid, or names data outside its own directory.
+    """
+    try:
+        onnx.checker.check_model(str(path))
+    except (onnx.checker.ValidationError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"is refused by onnx's checker: {reason}", where=str(path)) from error
 
 
 def _write_inline(

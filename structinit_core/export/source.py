@@ -78,9 +78,17 @@ def read_source(path: Path, config: Path | None = None) -> Source:
     Only headers are read, and a tied head that is stored nevertheless.
 
     Raises:
-        InputError: unreadable. UsageError: a bare file without a config.
+        InputError: unreadable. UsageError: a bare file without a config, an ONNX graph.
         IncompatibleError: an unknown family, or tensors that are not the config's.
     """
+    if path.suffix == ".onnx" or (
+        (path / "model.onnx").is_file() and not any(path.glob("*.safetensors"))
+    ):
+        raise UsageError(
+            "is an ONNX graph, which is written and never read",
+            where=str(path),
+            hint="give the checkpoint it was made of",
+        )
     if config is None and path.is_file():
         raise UsageError("a file of weights needs the config of its model", hint="give --config")
     fields = read_config(config or path / "config.json")

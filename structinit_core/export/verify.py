@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,11 +12,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from structinit_core.artifact import pretty_json
-from structinit_core.checkpoint import shard_files
+from structinit_core.checkpoint import linked_directory
 from structinit_core.corpus import load_tokenizer
 from structinit_core.errors import IncompatibleError, InputError, MissingError, NumericalError
-from structinit_core.export.onnx_file import MODEL
+from structinit_core.export.onnx_file import MODEL, check_onnx
 from structinit_core.export.source import Source
 from structinit_core.linalg import generator
 from structinit_core.model import load_model
@@ -76,10 +73,12 @@ def verify_onnx(
     Raises:
         NumericalError: a logit is off by more than :data:`TOLERANCES` allow.
         MissingError: no onnxruntime. IncompatibleError: transformers cannot load ``source``.
+        InputError: the graph is not valid, or names data outside its directory.
     """
+    check_onnx(directory / MODEL)
     runtime = _Runtime(directory / MODEL)
     progress.stage("verifying")
-    with _as_directory(source) as reference:
+    with linked_directory(source.path, source.config) as reference:
         model = load_model(reference, torch.device("cpu"))
     differences = []
     for name, ids, mask in _cases(source, progress):
@@ -135,20 +134,6 @@ def _prompts(source: Source, progress: Progress) -> list[Ids]:
     encoded = [np.array(tokenizer.encode(text).ids, np.int64) for text in _PROMPTS]
     kept = [ids[ids < source.blueprint.vocabulary][: source.blueprint.context] for ids in encoded]
     return [ids for ids in kept if len(ids)]
-
-
-@contextmanager
-def _as_directory(source: Source) -> Iterator[Path]:
-    """A directory of links that transformers loads, with the config that was exported."""
-    with tempfile.TemporaryDirectory(prefix="initctl-") as temporary:
-        directory = Path(temporary)
-        (directory / "config.json").write_text(pretty_json(source.config), encoding="utf-8")
-        if source.path.is_file():
-            (directory / "model.safetensors").symlink_to(source.path.resolve())
-        else:
-            for file in [*shard_files(source.path), *source.path.glob("*.safetensors.index.json")]:
-                (directory / file.name).symlink_to(file.resolve())
-        yield directory
 
 
 def _positions(mask: Ids) -> Ids:

@@ -20,6 +20,7 @@ from structinit_core.diagnose import (
     kernel_findings,
     layout_of,
     static_findings,
+    static_notes,
     static_work,
 )
 from structinit_core.errors import (
@@ -32,7 +33,7 @@ from structinit_core.errors import (
 )
 from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
-from structinit_core.recipes.diagnose_job import DiagnoseJob
+from structinit_core.recipes.diagnose_job import DiagnoseJob, weights_of
 from structinit_core.recipes.dynamic import dynamic_findings
 
 
@@ -49,40 +50,46 @@ def diagnose_checkpoint(job: DiagnoseJob, progress: Progress | None = None) -> R
     Raises:
         InputError: not a checkpoint, or unreadable text.
         UsageError: a bare file was to be scored, or a text without running the model.
-        IncompatibleError: counts of another tokenizer, or weights the model does not fit.
+        IncompatibleError: counts of another tokenizer, weights the model does not fit, or a
+            ``config`` of no known family.
         LimitError: more working memory than ``memory_bytes``.
     """
     progress = progress or Silent()
     if job.texts and not job.dynamic:
         raise UsageError("a text is scored by running the model, which is not wanted")
-    if job.dynamic and job.scored and not job.path.is_dir():
+    if job.dynamic and job.scored and not job.path.is_dir() and job.config is None:
         raise UsageError(
-            "a loss needs a checkpoint directory with its config and tokenizer, not a file"
+            "a loss needs the model's config and tokenizer, not only a file of weights",
+            hint="give the directory, or --config CONFIG with a tokenizer.json beside it",
         )
+    if job.config is not None:
+        make_blueprint(read_config(job.config))
     report = _run(job, job.path, _static(job, job.path, progress), progress)
     if job.against is not None:
         other = _run(job, job.against, _static(job, job.against, progress), progress)
-        report = beside(_with(report, _differences(job.path, job.against, progress)), other)
+        report = beside(_with(report, _differences(job, job.against, progress)), other)
     return judge(report, job.rules)
 
 
 def _run(job: DiagnoseJob, path: Path, report: Report, progress: Progress) -> Report:
     """``report`` with what the model does, where it can be run.
 
-    A checkpoint that was not asked to be scored, or is only compared with, may be incomplete.
+    A checkpoint that was neither to be scored nor given a config, or is only compared with, may
+    be incomplete.
     """
-    asked = job.scored and path == job.path
-    if not job.dynamic or not (asked or (path / "config.json").is_file()):
+    asked = path == job.path and (job.scored or job.config is not None)
+    config = job.config_of(path)
+    if not job.dynamic or not (asked or config):
         return report
     if report.failed:
         return _noted(report, "not run: a tensor holds NaN or infinity")
     try:
-        blueprint = make_blueprint(read_config(path / "config.json"))
+        blueprint = make_blueprint(read_config(config or path / "config.json"))
     except StructinitError:
         if asked:
             raise
         return report
-    with open_tensors(_weights(path)) as stored:
+    with open_tensors(weights_of(path)) as stored:
         specs = layout_of(stored, blueprint).specs
     names = {spec.name: name for name, spec in specs.items() if spec is not None}
     try:
@@ -104,8 +111,8 @@ def _noted(report: Report, *notes: str) -> Report:
 
 
 def _static(job: DiagnoseJob, path: Path, progress: Progress) -> Report:
-    weights = _weights(path)
-    blueprint, notes = _blueprint(path)
+    weights = weights_of(path)
+    blueprint, notes = _blueprint(job.config_of(path))
     size = sum(file.stat().st_size for file in shard_files(weights))
     checks = [Check(name="file_bytes", value=size, unit="bytes")]
     series: list[Series] = []
@@ -153,11 +160,12 @@ def _static(job: DiagnoseJob, path: Path, progress: Progress) -> Report:
     )
 
 
-def _differences(one: Path, other: Path, progress: Progress) -> list[Check]:
+def _differences(job: DiagnoseJob, other: Path, progress: Progress) -> list[Check]:
     progress.stage("comparing tensors")
-    with open_tensors(_weights(one)) as here, open_tensors(_weights(other)) as there:
+    with open_tensors(weights_of(job.path)) as here, open_tensors(weights_of(other)) as there:
         layouts = [
-            layout_of(stored, _blueprint(path)[0]) for stored, path in ((here, one), (there, other))
+            layout_of(stored, _blueprint(job.config_of(path))[0])
+            for stored, path in ((here, job.path), (there, other))
         ]
         return list(difference_checks(here, there, *layouts))
 
@@ -167,22 +175,12 @@ def _with(report: Report, checks: Iterable[Check]) -> Report:
     return report.model_copy(update={"checks": (*checks, *report.checks)})
 
 
-def _weights(path: Path) -> Path:
-    """What to open: ``path``, or the one safetensors file of a directory that is no model."""
-    if not path.exists():
-        raise InputError("is not there", where=str(path))
-    if path.is_dir() and not any(path.glob("model.safetensors*")):
-        files = sorted(path.glob("*.safetensors"))
-        if len(files) == 1:
-            return files[0]
-    return path
-
-
-def _blueprint(path: Path) -> tuple[Blueprint | None, list[str]]:
-    """The blueprint of a directory whose config is understood, else a remark saying why not."""
-    if not (path / "config.json").is_file():
+def _blueprint(config: Path | None) -> tuple[Blueprint | None, list[str]]:
+    """The blueprint of a config that is understood, and remarks, as why it is not."""
+    if config is None:
         return None, ["looked at by name: there is no config"]
     try:
-        return make_blueprint(read_config(path / "config.json")), []
+        blueprint = make_blueprint(read_config(config))
     except (InputError, IncompatibleError, LimitError) as error:
         return None, [f"looked at by name: {error}"]
+    return blueprint, static_notes(blueprint)

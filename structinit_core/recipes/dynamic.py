@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from structinit_core.blueprint import Blueprint
+from structinit_core.blueprint import Blueprint, read_config
+from structinit_core.checkpoint import linked_directory
 from structinit_core.cooc import Counts, KneserNey, open_counts, reference_losses
 from structinit_core.corpus import (
     TokenStream,
@@ -36,7 +37,7 @@ from structinit_core.diagnose import (
     signal_notes,
 )
 from structinit_core.errors import IncompatibleError
-from structinit_core.linalg import generator, resolve_device
+from structinit_core.linalg import Device, generator, resolve_device
 from structinit_core.model import (
     bucket_losses,
     induction_losses,
@@ -48,7 +49,7 @@ from structinit_core.model import (
     token_losses,
 )
 from structinit_core.progress import Progress
-from structinit_core.recipes.diagnose_job import DiagnoseJob
+from structinit_core.recipes.diagnose_job import DiagnoseJob, weights_of
 from structinit_core.recipes.verdict import pruning_note
 
 _TOKENS, _LONGEST = 2048, 256
@@ -114,15 +115,17 @@ def dynamic_findings(
     if not gradients:
         found.notes.append(f"no gradients: weights and gradient do not fit into {memory}")
     counts = open_counts(job.counts) if job.counts else None
+    config = job.config_of(path) or path / "config.json"
+    tokenizer = config.with_name("tokenizer.json")
     if counts is not None:
-        _same_tokenizer(path, counts)
+        _same_tokenizer(tokenizer, counts)
     with tempfile.TemporaryDirectory(prefix="initctl-") as temporary:
-        text = _text(job, path, counts, Path(temporary), progress)
+        text = _text(job, tokenizer, counts, Path(temporary), progress)
         ids = _batch(job, blueprint, text, counts, length, found.notes)
         windows = spread(cut_windows(text.spans, blueprint.context), job.max_tokens) if text else ()
         tokens = ids.size + sum(int(stop - start) for start, stop in windows)
         device, _ = resolve_device(job.device, 3 * blueprint.parameters * tokens)
-        model = load_model(path, device)
+        model = _loaded(path, config, device)
         progress.stage("running the model", len(ids))
         signal = measure_signal(
             model, blueprint, ids, progress, rows=min(rows, len(ids)), gradients=gradients
@@ -178,7 +181,7 @@ def _induction(
 
 
 def _text(
-    job: DiagnoseJob, path: Path, counts: Counts | None, temporary: Path, progress: Progress
+    job: DiagnoseJob, tokenizer: Path, counts: Counts | None, temporary: Path, progress: Progress
 ) -> _Text | None:
     """The tokens to score, or nothing."""
     if not job.texts:
@@ -187,9 +190,8 @@ def _text(
         note = "scored on the counts' held-out slice"
         return _Text(counts.held_out, counts.held_out_spans, note)
     progress.stage("tokenizing")
-    tokenizer = load_tokenizer(path / "tokenizer.json")
     documents = read_documents(job.texts, border=job.border, text_field=job.text_field)
-    stream = tokenize(documents, tokenizer, temporary, progress)
+    stream = tokenize(documents, load_tokenizer(tokenizer), temporary, progress)
     spans = np.stack((stream.offsets[:-1], stream.offsets[1:]), axis=1)
     return _Text(stream, spans, f"scored on {', '.join(one.name for one in job.texts)}")
 
@@ -219,8 +221,16 @@ def _batch(
     return drawn.astype(np.int64)
 
 
-def _same_tokenizer(path: Path, counts: Counts) -> None:
-    ours = json.loads(serialise(load_tokenizer(path / "tokenizer.json")))
+def _loaded(path: Path, config: Path, device: Device) -> Any:
+    """The model, from its own directory or of a config that lies elsewhere."""
+    if config.parent == path:
+        return load_model(path, device)
+    with linked_directory(weights_of(path), read_config(config)) as directory:
+        return load_model(directory, device)
+
+
+def _same_tokenizer(tokenizer: Path, counts: Counts) -> None:
+    ours = json.loads(serialise(load_tokenizer(tokenizer)))
     if ours != json.loads(counts.tokenizer_json):
         raise IncompatibleError(
             "the counts were made with another tokenizer than the checkpoint's",

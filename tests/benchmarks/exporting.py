@@ -80,7 +80,7 @@ def main() -> None:
         wall, cpu, peak = (statistics.median(column) for column in zip(*runs[side], strict=True))
         ratios = [other[0] / one[0] for one, other in zip(runs["copy"], runs[side], strict=True)]
         print(f"{side:5} {wall:6.2f} {cpu:6.2f}", end="")
-        print(f" {statistics.median(ratios):6.2f} ({max(ratios):.2f}) {peak >> 20:8.0f}")
+        print(f" {statistics.median(ratios):6.2f} ({max(ratios):.2f}) {peak / 2**20:8.0f}")
     print("bars: onnx within 2 times the copy, peak 3072 MiB")
 
 

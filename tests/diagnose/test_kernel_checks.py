@@ -54,7 +54,7 @@ def test_products_that_are_a_power_of_the_counts_have_cosine_one(find, counts_pa
 @pytest.mark.parametrize(
     ("changes", "memory", "why"),
     [
-        ({"vocabulary": 2049}, 1 << 30, "2,048"),
+        ({"vocabulary": 8193}, 1 << 40, "8,192"),
         ({"vocabulary": 600}, 1 << 30, "512 rows"),
         ({"offsets": ()}, 1 << 30, "0 were counted"),
         ({}, 7 * 8 * 512**2 - 1, "MiB"),

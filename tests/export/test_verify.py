@@ -12,12 +12,15 @@ import pytest
 from onnx import numpy_helper
 
 from structinit_core.corpus import serialise, train_tokenizer
-from structinit_core.errors import MissingError, NumericalError, UsageError
+from structinit_core.errors import InputError, MissingError, NumericalError, UsageError
 from structinit_core.export import read_source
 from structinit_core.export.onnx_export import export_onnx
 from structinit_core.export.verify import verify_onnx
+from structinit_core.graph import LinkSource
 from structinit_core.progress import Silent
 from structinit_core.recipes.exporting import ExportFormat, ExportJob, export_checkpoint
+from structinit_core.recipes.graph_compile import graph_compile
+from structinit_core.recipes.graph_job import GraphCompileJob
 
 
 def written(model: Path, output: Path) -> Path:
@@ -62,6 +65,29 @@ def test_real_prompts_are_compared_where_there_is_a_tokenizer(save, tmp_path: Pa
     assert (tmp_path / "out" / "tokenizer.json").is_file()
 
 
+@pytest.mark.parametrize("location", ["../weights", "/etc/hostname", "link"])
+def test_data_outside_the_directory_are_never_opened(save, tmp_path: Path, location: str) -> None:
+    model = save("gpt2")
+    out = written(model, tmp_path / "out")
+    graph = onnx.load(out / "model.onnx")
+    weight = max(graph.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    (tmp_path / "weights").write_bytes(weight.raw_data)
+    (out / "link").symlink_to(tmp_path / "weights")
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=location)
+    (out / "model.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(InputError, match="refused by onnx's checker"):
+        verify_onnx(read_source(model), out, "float32", Silent())
+
+
+def test_an_onnx_graph_is_not_read_as_a_checkpoint(save, tmp_path: Path) -> None:
+    out = written(save("gpt2"), tmp_path / "out")
+    for path in (out, out / "model.onnx"):
+        with pytest.raises(UsageError, match="is an ONNX graph"):
+            read_source(path)
+
+
 def test_without_onnxruntime_nothing_begins(save, tmp_path: Path, monkeypatch) -> None:
     model = save("gpt2")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
@@ -90,3 +116,19 @@ def test_shards_are_verified_too(save, tmp_path: Path) -> None:
     model = save("qwen3", num_key_value_heads=2, max_shard_size="30KB")
     assert len(list(model.glob("*.safetensors"))) > 1
     assert export_checkpoint(ExportJob(model, ExportFormat.ONNX, verify=True), tmp_path / "out")
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_compiled_graph_says_the_same(family: str, tmp_path: Path) -> None:
+    links = Path(__file__).parents[2] / "fixtures" / "graphs" / "family.tsv"
+    job = GraphCompileJob(LinkSource([links]), family=family, width=128)
+    graph_compile(job, tmp_path / "compiled")
+    export_checkpoint(
+        ExportJob(tmp_path / "compiled", ExportFormat.ONNX, verify=True), tmp_path / "onnx"
+    )
+    report = json.loads((tmp_path / "onnx" / "report.json").read_text())
+    compared = [check for check in report["checks"] if check["name"].startswith("logits_off.")]
+    assert {"logits_off.random.7.steps", "logits_off.padded"} <= {
+        check["name"] for check in compared
+    }
+    assert all(check["value"] < check["threshold"] for check in compared)

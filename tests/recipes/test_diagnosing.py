@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,14 @@ import torch
 from safetensors.torch import save, save_file
 
 from structinit_core.diagnose import parse_rule
-from structinit_core.errors import InputError, LimitError, StructinitError, UsageError
+from structinit_core.errors import (
+    IncompatibleError,
+    InputError,
+    LimitError,
+    StructinitError,
+    UsageError,
+)
+from structinit_core.recipes.compiling import ClosedFormJob, closed_form
 from structinit_core.recipes.diagnose_job import DiagnoseJob
 from structinit_core.recipes.diagnosing import diagnose_checkpoint
 
@@ -155,6 +164,7 @@ def test_peak_memory_is_that_of_one_tensor(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from structinit_core.checkpoint import reader
+from structinit_core.recipes.compiling import ClosedFormJob, closed_form
 from structinit_core.recipes.diagnose_job import DiagnoseJob
 from structinit_core.recipes.diagnosing import diagnose_checkpoint
 import numpy, torch, scipy.linalg
@@ -165,3 +175,31 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(run.stdout) * 1024 < 400 << 20
+
+
+def test_a_file_and_its_config_are_the_directory(counts_path: Path, tiny_config: Path, tmp_path):
+    directory, apart = tmp_path / "out", tmp_path / "apart"
+    closed_form(ClosedFormJob(tiny_config, counts=counts_path, stages=("bigram",)), directory)
+    apart.mkdir()
+    shutil.copy(directory / "model.safetensors", apart / "some.safetensors")
+    whole = diagnose_checkpoint(DiagnoseJob(directory, counts=counts_path))
+    job = DiagnoseJob(
+        apart / "some.safetensors", config=directory / "config.json", counts=counts_path
+    )
+    assert diagnose_checkpoint(job).checks == whole.checks
+    assert diagnose_checkpoint(replace(job, path=apart)).checks == whole.checks
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(tiny_config.read_text().replace('"n_layer": 2', '"n_layer": 3'))
+    with pytest.raises(IncompatibleError):
+        diagnose_checkpoint(replace(job, config=wrong, counts=None))
+    with pytest.raises(InputError, match=r"nowhere\.json"):
+        diagnose_checkpoint(replace(job, config=tmp_path / "nowhere.json"))
+
+
+def test_a_model_too_wide_to_compare_its_heads_says_so(tmp_path: Path) -> None:
+    wide = {"hidden_size": 4160, "num_attention_heads": 65, "num_hidden_layers": 1}
+    wide |= {"model_type": "llama", "vocab_size": 16, "intermediate_size": 16}
+    (tmp_path / "config.json").write_text(json.dumps(wide))
+    save_file({"a": torch.ones(2, 2)}, tmp_path / "model.safetensors")
+    report = diagnose_checkpoint(DiagnoseJob(tmp_path, dynamic=False))
+    assert "heads are held against each other up to 4,096 wide, not 4,160" in report.notes

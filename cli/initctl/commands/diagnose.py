@@ -18,6 +18,13 @@ def diagnose(
     path: Annotated[
         Path, typer.Argument(metavar="PATH", help="Checkpoint directory or .safetensors file.")
     ],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="config.json of a model that has none beside it; the tokenizer lies there too.",
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="Another checkpoint, to compare tensor by tensor."),
@@ -64,7 +71,7 @@ def diagnose(
 ) -> None:
     """Look into a checkpoint: values, spectra, heads, and what the model does before training.
 
-    A directory with a config of a known family is also run: activations, attention, gradients
+    With a config of a known family the model is also run: activations, attention, gradients
     and logits of one batch of TEXT, or of drawn tokens where there is no text.
 
     Ends with exit code 7 where a tensor holds NaN or infinity, or a rule of --fail-on holds.
@@ -82,6 +89,7 @@ def diagnose(
     with text_paths(text or []) as paths, progress.running():
         job = DiagnoseJob(
             path=path,
+            config=config,
             against=against,
             counts=counts,
             texts=paths,
@@ -94,7 +102,7 @@ def diagnose(
             device=device,
             memory_bytes=memory,
         )
-        read = [kept for kept in (path, against, counts, thresholds) if kept is not None]
+        read = [kept for kept in (path, config, against, counts, thresholds) if kept is not None]
         refuse_page(html, [*read, *paths])
         report = diagnose_checkpoint(job, progress)
     write_page(html, report, {})
