@@ -42,9 +42,8 @@ class Since:
 
     reason: why there is a full compilation; ``None`` while an increment is possible. content:
     what the earlier checkpoint hashes to. earlier: its tensors; state: what it keeps beside
-    them; both ``None`` where they cannot be begun with. model: its path model over the links now,
-    if it has one. distance: how far focus has moved, in
-    L1, since the last full compilation.
+    them; both ``None`` where they cannot be begun with. model: its path model over the links
+    now, if it has one. distance: how far focus has moved, in L1, since the last full compilation.
     """
 
     reason: str | None = None

@@ -12,7 +12,7 @@ from structinit_core.graph import LinkSource
 from structinit_core.initializers.graph.fold_in import Way
 from structinit_core.recipes.counting import DEFAULT_MEMORY
 
-FULL_BEYOND = 0.1
+FULL_BEYOND = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class GraphCompileJob:
                 hint="leave out --keys, --no-paths and --onnx; initctl export writes ONNX",
             )
         if not self.full_beyond >= 0:
-            raise UsageError(f"{self.full_beyond} is no distance", hint="such as 0.1; at most 2")
+            raise UsageError(f"{self.full_beyond} is no distance", hint="such as 0.05; at most 2")
         if self.faithful and self.since is not None:
             raise UsageError("a published version does not grow", hint="leave out --since")
         if isinstance(self.holdout, float) and not 0 < self.holdout < 1:

@@ -134,7 +134,7 @@ def graph_compile(
             metavar="X",
             help="Compile in full once focus has moved further since that was done, in L1 (0-2).",
         ),
-    ] = 0.1,
+    ] = 0.05,
     fold_in: Annotated[
         FoldIn, typer.Option(help="Codes of new particles: by the SVD, or their neighbours' mean.")
     ] = FoldIn.SVD,

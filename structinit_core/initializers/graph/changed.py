@@ -78,6 +78,7 @@ def changed_keys(
     entering = entering[np.argsort(-worth[entering], kind="stable")]
     layer, unit, left = _room(query, key, worth, entering, earlier)
     entering = entering[: len(left)]
+    here = here[~np.isin(key[here], left)]
     chosen = np.concatenate((here, entering))
     keys = np.concatenate((key[here], left))
     row = np.full(len(query), -1)
@@ -105,9 +106,7 @@ def _room(
 ) -> tuple[Ints, Ints, Ints]:
     """Layer, unit and earlier key (-1: none) for as many of ``entering`` as there is room for."""
     answered, width = earlier.kept.answered, earlier.blueprint.feed_forward
-    first = np.full(earlier.blueprint.layers, width)
     last = np.zeros(earlier.blueprint.layers, np.int64)
-    np.minimum.at(first, answered.layer, answered.unit)
     np.maximum.at(last, answered.layer, answered.unit + 1)
     # A layer without a key may hold maps, so only what lies behind keys is known to be free.
     layers = [np.full(width - end, at) for at, end in enumerate(last) if end]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from structinit_core.blueprint import make_blueprint
 from structinit_core.graph import NO_NEURON, Graph, Names
 from structinit_core.initializers.closed_form import LogBilinear
 from structinit_core.initializers.graph import Answered, GraphShape, GraphTokens, Kept
+from structinit_core.initializers.graph.changed import changed_keys
 from structinit_core.initializers.graph.codes import factorised
 from structinit_core.initializers.graph.fold_in import Codes, bounded, folded_in
 from structinit_core.initializers.graph.layout import divide_graph, place_graph
@@ -110,3 +113,32 @@ def test_codes_folded_in_are_no_longer_than_any_before() -> None:
     assert float(found.right.norm(dim=1).max()) == pytest.approx(2.5, rel=1e-5)
     assert torch.equal(found.left[0, :6], sides[0, 0])
     assert torch.equal(found.right[0, :6], sides[1, 0])
+
+
+def test_a_key_that_makes_room_is_not_answered_again() -> None:
+    links = np.array([[0, 1], [2, 3], [0, 4], [5, 1]], np.int32)
+    graph = Graph(
+        Names.of(f"p{row}" for row in range(6)),
+        Names.of(["r"]),
+        Names.of([]),
+        links[:, 0],
+        np.zeros(4, np.int32),
+        links[:, 1],
+        weight=np.ones(4),
+        neuron=np.full(4, NO_NEURON, np.int32),
+        height=np.zeros(4, np.int64),
+    )
+    # Four keys of the first two links fill all units; the least valuable one asks for 1 and 4.
+    asked, none = np.array([[0, 0], [1, 1], [2, 0], [3, 1]]), np.zeros(4, np.int32)
+    units = np.arange(4, dtype=np.int32)
+    answered = Answered(
+        1.0, np.eye(1), np.zeros(2), asked[:, 0], asked[:, 1], none, units, none - 1, none
+    )
+    earlier = SimpleNamespace(
+        blueprint=SimpleNamespace(feed_forward=4, layers=1), kept=SimpleNamespace(answered=answered)
+    )
+    found = changed_keys(graph, np.ones(2), np.array([0.1, 1.0, 0.1, 10.0]), earlier)
+    assert found.query.tolist() == [1 * 2 + 1, 5 * 2 + 0]
+    assert found.unit.tolist() == [1, 0]
+    assert found.same.tolist() == [True, False]
+    assert found.objects.toarray().tolist() == [[1, 0, 0, 0, 0, 1], [0, 1, 0, 0, 0, 0]]
