@@ -16,12 +16,14 @@ from structinit_core.diagnose.links import (
     recall,
     walk_losses,
 )
-from structinit_core.graph import Focus, Graph, PathOptions, directed
-from structinit_core.initializers.graph import GraphShape, GraphTokens, Keys
+from structinit_core.graph import Directed, Focus, directed
+from structinit_core.initializers.graph import Answered, GraphShape, GraphTokens
 from structinit_core.linalg import Device, generator
 from structinit_core.model import load_model, silenced
 from structinit_core.progress import Progress
+from structinit_core.recipes.graph_growth import Since
 from structinit_core.recipes.graph_links import ReadLinks
+from structinit_core.recipes.graph_made import Made
 
 _RECALLED, _RANKED, _ABLATED = 1 << 11, 1 << 13, 1 << 8
 """At most so many facts and links are drawn to be scored."""
@@ -40,43 +42,47 @@ def graph_report(
     shape: GraphShape,
     blueprint: Blueprint,
     focus: Focus,
-    keys: Keys,
+    made: Made,
+    since: Since,
     *,
-    paths: PathOptions | None,
     seed: int,
     device: Device,
     progress: Progress,
 ) -> Report:
     """``report.json`` of the checkpoint in ``directory``: sizes, recall, and held-out figures.
 
-    ``paths``: how much was looked at to fit relation paths, if they were. Figures are of
-    transformers' logits. Where there are more facts or links than a bound, so
-    many are drawn by ``seed``.
+    Figures are of transformers' logits. Where there are more facts or links than a bound, so
+    many are drawn by ``seed``. What ``since`` adds is named growth.
     """
     graph = read.graph
     model = load_model(directory, device)
     known = directed(graph, *([read.held_out] if read.held_out else []), *read.also_true)
-    stored = _drawn(_stored(keys, graph), _RECALLED, seed, "facts")
-    recalled = recall(model, graph, stored, directed(graph), progress)
-    values = _sizes(read, shape, focus, keys) | {
-        "paths.links": paths.links if paths else 0,
-        "paths.bodies": paths.bodies if paths else 0,
-        "recall": recalled.share,
-        "recall.facts": recalled.facts,
-    }
+    links = directed(graph)
+    stored, paths = _stored(made.kept.answered, links), made.paths
+    recalled = recall(model, graph, _drawn(stored, _RECALLED, seed, "facts"), links, progress)
+    values = (
+        _sizes(read, shape, focus, made, len(stored))
+        | _growth(read, made, since)
+        | {
+            "paths.links": paths.links if paths else 0,
+            "paths.bodies": paths.bodies if paths else 0,
+            "recall": recalled.share,
+            "recall.facts": recalled.facts,
+        }
+    )
     notes = ["all logits are those of the written checkpoint in transformers"]
     held_out = read.held_out
     if held_out is not None and len(held_out):
-        links = np.stack((held_out.subject, held_out.relation, held_out.object), axis=1)
+        asked = np.stack((held_out.subject, held_out.relation, held_out.object), axis=1)
         lacking = read.left_out.links if read.left_out else 0
-        drawn = _drawn(links, _RANKED, seed, "links")
-        if len(drawn) < len(links):
-            notes.append(f"{len(drawn)} of {len(links)} held-out links are drawn and ranked")
-            lacking = round(lacking * len(drawn) / len(links))
+        drawn = _drawn(asked, _RANKED, seed, "links")
+        if len(drawn) < len(asked):
+            notes.append(f"{len(drawn)} of {len(asked)} held-out links are drawn and ranked")
+            lacking = round(lacking * len(drawn) / len(asked))
         figures = link_figures(model, graph, drawn, known, progress, lacking=lacking)
         values |= _ranks(figures) | _losses("link", figures.losses)
         values |= _losses("walk", walk_losses(model, graph, drawn[:, [0, 2]], progress))
-        some = _drawn(links, _ABLATED, seed, "ablation")
+        some = _drawn(asked, _ABLATED, seed, "ablation")
         for name, silent in _PARTS.items():
             with silenced(model, _outputs(blueprint, silent)):
                 alone = link_figures(model, graph, some, known, progress)
@@ -90,9 +96,10 @@ def graph_report(
     return Report(subject="graph-compile", checks=checks, notes=tuple(notes))
 
 
-def _sizes(read: ReadLinks, shape: GraphShape, focus: Focus, keys: Keys) -> Values:
+def _sizes(read: ReadLinks, shape: GraphShape, focus: Focus, made: Made, stored: int) -> Values:
     graph, facts = read.graph, read.facts
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    answered = made.kept.answered
     return {
         "particles": len(graph.particles),
         "links": len(graph),
@@ -108,22 +115,40 @@ def _sizes(read: ReadLinks, shape: GraphShape, focus: Focus, keys: Keys) -> Valu
         "width": shape.width,
         "layers": shape.layers,
         "heads": shape.heads,
-        "keys": len(keys),
-        "facts.stored": int(keys.known.sum()),
-        "facts.of_graph": int(keys.known.sum()) / max(2 * len(graph), 1),
-        "facts.per_unit": int(keys.known.sum()) / max(len(keys), 1),
-        "objects.predicted": int((~keys.known).sum()),
+        "keys": len(answered),
+        "keys.left_out": made.left_out,
+        "facts.stored": stored,
+        "facts.of_graph": stored / max(2 * len(graph), 1),
+        "facts.per_unit": stored / max(len(answered), 1),
+        "objects.predicted": int(answered.predicted.sum()),
     }
 
 
-def _stored(keys: Keys, graph: Graph) -> NDArray[np.int32]:
+def _growth(read: ReadLinks, made: Made, since: Since) -> Values:
+    """What became of the checkpoint to go on from, where there was to be one."""
+    if since.path is None and since.reason is None:
+        return {}
+    graph, state = read.graph, since.state
+    return {
+        "growth": "increment" if since.grows else "full",
+        "growth.reason": since.reason,
+        "growth.focus_distance": since.distance,
+        "growth.particles": len(graph.particles) - state.particles if state else None,
+        "growth.links": len(graph) - len(state.links["subject"]) if state else None,
+        "growth.keys": made.solved,
+    }
+
+
+def _stored(answered: Answered, links: Directed) -> NDArray[np.int32]:
     """The facts behind the keys: int32 (n, 3) of subject, directed relation, object."""
-    tokens = GraphTokens(len(graph.relations), len(graph.particles))
-    key = np.repeat(np.arange(len(keys)), np.diff(keys.objects.indptr))[keys.known]
-    subject = keys.before[key] - tokens.first_particle
-    relation, inverse = np.divmod(keys.own[key] - 1, 2)
-    columns = (subject, relation + tokens.relations * inverse, keys.objects.indices[keys.known])
-    return np.stack(columns, axis=1).astype(np.int32)
+    every = links.links()
+    asked = every[:, 0].astype(np.int64) * links.relations + every[:, 1]
+    query = answered.subject * links.relations + answered.relation
+    order = np.argsort(query)
+    place = np.minimum(np.searchsorted(query[order], asked), len(query) - 1)
+    here = np.flatnonzero(query[order[place]] == asked)
+    rows: NDArray[np.int32] = every[here[np.argsort(order[place[here]], kind="stable")]]
+    return rows
 
 
 def _drawn(rows: NDArray[np.int32], most: int, seed: int, name: str) -> NDArray[np.int32]:

@@ -27,6 +27,8 @@ COPIED = 0.4
 APART = 0.35
 """The largest cosine of two relations' identity codes."""
 _FILLERS, _DRAWS = 2, 4096
+_ROOM = 1.05
+"""Length of a prediction code with its fillers, over the longest code."""
 _KINDS = 3
 _LEAST, _CODE = 8, 32
 _BLOCK_ELEMENTS = 1 << 22
@@ -76,10 +78,11 @@ class GraphStream:
     """The rows of a compiled graph and what norms make of them.
 
     embed: float32 (V, d); position as in closed-form. codes: as they stand in the rows, long
-    ones clipped. identity: int8 (V, own), the signs of the identity codes. level: of the
-    constant, and of a row's kind. scale: what a prediction code is multiplied by. first, later:
-    what norms before and after the first attention multiply the stream by. length: of an
-    identity code in a row; position_length: of a position.
+    ones clipped; of a graph that has grown those of the new tokens. identity: int8 (V, own), the
+    signs of the identity codes. level: of the constant, and of a row's kind. scale: what a
+    prediction code is multiplied by. first, later: what norms before and after the first
+    attention multiply the stream by. length: of an identity code in a row; position_length: of
+    a position.
     """
 
     embed: Tensor
@@ -125,13 +128,36 @@ def place_graph(
     stays half the length of a token's. Identity codes are random
     signs drawn in the order of tokens, so that new particles change no row. Cost V·d².
     """
-    size, width = divide_graph(blueprint), blueprint.width
-    at = GraphCoordinates(*coordinates(blueprint, size.blocks, seed))
     rows, _, longest = clip(codes.left.double().numpy())
     # Heads that are not asked read the frame: it adds nothing.
     rows[FRAME_ID] = 0
+    scale = np.sqrt(PREDICTED * blueprint.width) / (_ROOM * max(longest, 2 * added))
+    clipped = LogBilinear(torch.from_numpy(rows.astype(np.float32)), codes.right, codes.bias)
+    return placed(rows, clipped, float(scale), tokens, blueprint, seed)
+
+
+def longest_code(scale: float, width: int) -> float:
+    """How long a prediction code may be that is multiplied by ``scale`` in a row."""
+    return float(np.sqrt(PREDICTED * width) / (_ROOM * scale))
+
+
+def placed(
+    rows: Floats,
+    codes: LogBilinear,
+    scale: float,
+    tokens: GraphTokens,
+    blueprint: Blueprint,
+    seed: int,
+    earlier: Tensor | None = None,
+) -> GraphStream:
+    """The stream of prediction codes ``rows`` (n, r), none longer than :func:`longest_code`.
+
+    They are of the last n tokens; ``earlier`` (V - n, d) are the rows of all others, as they
+    stand in a checkpoint. ``codes`` are those of the n tokens. Cost n·d².
+    """
+    size, width = divide_graph(blueprint), blueprint.width
+    at = GraphCoordinates(*coordinates(blueprint, size.blocks, seed))
     room = np.sqrt(PREDICTED * width)
-    scale = room / (1.05 * max(longest, 2 * added))
     rows_count = tokens.vocabulary
     fillers = _signs(rows_count, _FILLERS, seed, "fillers")
     identity = _signs(rows_count, size.own, seed, "identity")
@@ -140,31 +166,33 @@ def place_graph(
     kinds = np.full(rows_count, 2)
     kinds[1 : tokens.first_particle], kinds[FRAME_ID] = 1, 0
     embed = np.empty((rows_count, width), np.float32)
+    known = rows_count - len(rows)
+    if earlier is not None:
+        embed[:known] = earlier.numpy()
     part = max(1, _BLOCK_ELEMENTS // width)
-    for low in range(0, rows_count, part):
+    for low in range(known, rows_count, part):
         some = slice(low, low + part)
-        code = scale * rows[some]
+        code = scale * rows[low - known : low - known + part]
         missing = np.sqrt(np.maximum(room**2 - (code**2).sum(axis=1), 0) / _FILLERS)
         filled = fillers[some] * missing[:, None]
         own = length / np.sqrt(size.own) * identity[some]
         parts = np.concatenate((code, filled), axis=1) @ at.predict.T + own @ at.own.T
         parts += level * (at.constant.T + at.kinds.T[kinds[some]])
         embed[some] = parts
-    position = position_energy(blueprint)
-    energy = 1 + position + blueprint.norm_epsilon
+    first, later = norms(blueprint)
     return GraphStream(
         embed=torch.from_numpy(embed),
         position=position_table(blueprint, at.positions, seed),
         at=at,
         size=size,
-        codes=LogBilinear(torch.from_numpy(rows.astype(np.float32)), codes.right, codes.bias),
+        codes=codes,
         identity=identity,
         level=float(level),
         scale=float(scale),
-        first=float(energy**-0.5),
-        later=float((energy + 2 * COPIED) ** -0.5),
+        first=first,
+        later=later,
         length=float(length),
-        position_length=float(np.sqrt(position * width)),
+        position_length=float(np.sqrt(position_energy(blueprint) * width)),
         seed=seed,
     )
 
@@ -184,6 +212,12 @@ def codes_apart(count: int, size: int, seed: int) -> NDArray[np.int8]:
         bound = bound if len(fit) else bound + 0.05
         codes = np.concatenate((codes, drawn[fit[:1]]))
     return codes
+
+
+def norms(blueprint: Blueprint) -> tuple[float, float]:
+    """What norms multiply the stream by: before the first attention, and later."""
+    energy = 1 + position_energy(blueprint) + blueprint.norm_epsilon
+    return float(energy**-0.5), float((energy + 2 * COPIED) ** -0.5)
 
 
 def _signs(rows: int, size: int, seed: int, name: str) -> NDArray[np.int8]:

@@ -27,12 +27,15 @@ _BATCH_ELEMENTS = 1 << 22
 class Answers:
     """What keys add to logits: values (K, a) · codes (n, a)ᵀ, float32.
 
-    objects: int64 (n,), those that a key names, ascending; nothing is added to any other.
+    objects: int64 (n,), those that a key names, ascending; nothing is added to any other. gram:
+    float64 (a, a), codesᵀ·codes; hub: int32 (K,), which signs a key's objects share, -1 for none.
     """
 
     values: Tensor
     codes: Tensor
     objects: NDArray[np.int64]
+    gram: NDArray[np.float64]
+    hub: NDArray[np.int32]
 
 
 def fit_answers(
@@ -49,23 +52,35 @@ def fit_answers(
     named = np.flatnonzero(np.bincount(wanted.indices, minlength=wanted.shape[1]))
     place = np.zeros(wanted.shape[1], np.int32)
     place[named] = np.arange(len(named))
-    elsewhere = min(_ELSEWHERE / wanted.shape[1], _AT_EACH)
+    particles = wanted.shape[1]
     shape = (len(named), width)
     wanted = sp.csr_array(
         (wanted.data, place[wanted.indices], wanted.indptr), shape=(wanted.shape[0], len(named))
     )
-    codes = _signs((int(named.max(initial=-1)) + 1, width), seed, "objects", named)
+    codes = object_signs(named, width, seed)
     links = np.flatnonzero(known)
     keys = np.searchsorted(wanted.indptr, links, side="right") - 1
     hubs = np.flatnonzero(np.bincount(keys, minlength=wanted.shape[0]) > _HUB)
     of_hubs = np.isin(keys, hubs)
     cells = np.searchsorted(hubs, keys[of_hubs]), wanted.indices[links[of_hubs]]
-    members = sp.coo_array((np.full(of_hubs.sum(), _SHARED), cells), (len(hubs), shape[0])).tocsr()
-    codes += np.asarray(members.T @ _signs((len(hubs), width), seed, "hubs"), np.float32)
-    weights = np.where(known, 1.0, _PREDICTED).astype(np.float32)
+    members = sp.coo_array((np.ones(of_hubs.sum()), cells), (len(hubs), shape[0])).tocsr()
+    codes += np.asarray(members.T @ hub_signs(len(hubs), width, seed), np.float32)
     found = torch.from_numpy(codes).to(device)
-    values = _regressed(wanted, weights, found, elsewhere)
-    return Answers(values.cpu(), found.cpu(), named.astype(np.int64))
+    gram = (found.T @ found).double()
+    hub = np.full(wanted.shape[0], -1, np.int32)
+    hub[hubs] = np.arange(len(hubs), dtype=np.int32)
+    values = regressed(wanted, known, found, gram, particles)
+    return Answers(values.cpu(), found.cpu(), named.astype(np.int64), gram.cpu().numpy(), hub)
+
+
+def object_signs(objects: NDArray[np.integer], width: int, seed: int) -> NDArray[np.float32]:
+    """The codes (n, a) of ``objects`` that share none, whatever others there are."""
+    return _signs((int(objects.max(initial=-1)) + 1, width), seed, "objects", objects)
+
+
+def hub_signs(hubs: int, width: int, seed: int) -> NDArray[np.float32]:
+    """What the objects of a key with many add to their codes, (hubs, a)."""
+    return np.float32(_SHARED) * _signs((hubs, width), seed, "hubs")
 
 
 def _signs(
@@ -78,16 +93,18 @@ def _signs(
     return signs
 
 
-def _regressed(
-    wanted: sp.csr_array, weights: NDArray[np.float32], codes: Tensor, elsewhere: float
+def regressed(
+    wanted: sp.csr_array, known: NDArray[np.bool_], codes: Tensor, gram: Tensor, particles: int
 ) -> Tensor:
     """Rows x_i (m, a) of least Σ_j v_ij·(x_i·y_j − t_ij)² + w·Σ_all (x_i·y_j)² + λ|x_i|².
 
-    With G = w·YᵀY + λ = LLᵀ and Ỹ = Y·L⁻ᵀ: in the dual, of the size of a row's entries, where
-    those are fewer than a.
+    Y are ``codes`` (n, a) of the columns of ``wanted`` (m, n), ``gram`` (a, a) is Σ yyᵀ over all
+    objects that keys name among the ``particles``. With G = w·gram + λ = LLᵀ and Ỹ = Y·L⁻ᵀ: in
+    the dual, of the size of a row's entries, where those are fewer than a.
     """
     width = codes.shape[1]
-    gram = elsewhere * (codes.T @ codes).double()
+    weights = np.where(known, 1.0, _PREDICTED).astype(np.float32)
+    gram = min(_ELSEWHERE / particles, _AT_EACH) * gram
     ridge = max(_RIDGE * float(gram.diagonal().mean()), 1e-9)
     lower = torch.linalg.cholesky(gram + ridge * torch.eye(width).to(gram)).float()
     whitened = torch.linalg.solve_triangular(lower, codes.T, upper=False).T.contiguous()

@@ -1,0 +1,143 @@
+"""What a compilation of links makes, in full or from an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from structinit_core.blueprint import Blueprint, TensorSpec
+from structinit_core.graph import Focus, Graph, PathModel, PathOptions, directed, fit_paths
+from structinit_core.initializers.graph import (
+    GraphShape,
+    GraphTokens,
+    Kept,
+    Keys,
+    choose_keys,
+    compile_graph,
+    earlier_factors,
+    grow,
+)
+from structinit_core.linalg import Device
+from structinit_core.progress import Progress
+from structinit_core.recipes.graph_growth import Since
+from structinit_core.recipes.graph_job import GraphCompileJob
+
+_LARGE = 1 << 18
+_FEW_PATHS = PathOptions(ends=300, bodies=30, links=300, entries=1 << 20)
+
+
+@dataclass(frozen=True)
+class Made:
+    """Tensors in blueprint order, and what the checkpoint says of its keys.
+
+    focus: float64 (P,), of this or the last full compilation. model: of relation paths; paths:
+    how much was looked at to fit it. solved: how many keys were answered now; left_out: how many
+    were to be, but their units do not fire.
+    """
+
+    tensors: Iterator[tuple[TensorSpec, Any]]
+    kept: Kept
+    focus: NDArray[np.float64]
+    model: PathModel | None
+    paths: PathOptions | None
+    solved: int
+    left_out: int
+
+
+def made_in_full(
+    job: GraphCompileJob,
+    graph: Graph,
+    shape: GraphShape,
+    blueprint: Blueprint,
+    focus: Focus,
+    since: Since,
+    device: Device,
+    progress: Progress,
+) -> Made:
+    """All compiled anew; the subspaces of an earlier compilation are begun with."""
+    tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    keys, model = store_plan(job, graph, shape, focus, progress)
+    start = None if since.earlier is None else earlier_factors(since.earlier, tokens)
+    parts, kept = compile_graph(
+        graph,
+        keys,
+        focus.values,
+        blueprint,
+        seed=job.seed,
+        device=device,
+        progress=progress,
+        start=start,
+    )
+    return Made(
+        tensors=parts.tensors(blueprint, job.seed),
+        kept=kept,
+        focus=focus.values,
+        model=model,
+        paths=path_options(len(graph.particles)) if model else None,
+        solved=len(kept.answered),
+        left_out=len(keys) - len(kept.answered),
+    )
+
+
+def made_from(
+    job: GraphCompileJob,
+    graph: Graph,
+    blueprint: Blueprint,
+    focus: Focus,
+    since: Since,
+    progress: Progress,
+) -> Made:
+    """An increment of ``since``."""
+    if since.state is None or since.earlier is None:
+        raise ValueError("there is no earlier checkpoint to go on from")
+    grown = grow(
+        graph,
+        since.state.links["weight"],
+        link_value(graph, focus),
+        focus.values,
+        since.model,
+        since.earlier,
+        blueprint,
+        way=job.fold_in,
+        progress=progress,
+    )
+    known = since.state.particles
+    return Made(
+        tensors=grown.tensors(blueprint),
+        kept=grown.kept,
+        focus=np.pad(since.state.focus, (0, len(graph.particles) - known)),
+        model=since.model,
+        paths=path_options(known) if since.model else None,
+        solved=grown.solved,
+        left_out=grown.left_out,
+    )
+
+
+def store_plan(
+    job: GraphCompileJob, graph: Graph, shape: GraphShape, focus: Focus, progress: Progress
+) -> tuple[Keys, PathModel | None]:
+    """The keys to store, with what relation paths predict if that is asked for."""
+    tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    model = None
+    if job.predict:
+        progress.stage("relation paths")
+        model = fit_paths(directed(graph), path_options(len(graph.particles)))
+    progress.stage("choosing keys")
+    return choose_keys(graph, model, tokens, shape.keys, link_value(graph, focus)), model
+
+
+def path_options(particles: int) -> PathOptions:
+    """How much is looked at to fit paths: less for each relation above 2^18 particles."""
+    return PathOptions() if particles <= _LARGE else _FEW_PATHS
+
+
+def link_value(graph: Graph, focus: Focus) -> NDArray[np.float64]:
+    """What links are worth, (E,): their weight, or the focus of both ends where all weigh alike."""
+    if np.ptp(graph.weight) == 0:
+        value: NDArray[np.float64] = focus.values[graph.subject] + focus.values[graph.object]
+        return value
+    return graph.weight
