@@ -29,8 +29,11 @@ from structinit_core.initializers.graph import (
     GraphShape,
     GraphTokens,
     Keys,
+    at_home,
     choose_keys,
     compile_graph,
+    crowded,
+    divide_graph,
     suggested_heads,
     suggested_keys,
     suggested_width,
@@ -153,7 +156,7 @@ def compile_links(
         blueprint,
         focus,
         keys,
-        paths=path_options(graph) if job.predict else None,
+        paths=path_options(job, graph, shape),
         seed=job.seed,
         device=device,
         progress=progress,
@@ -166,22 +169,33 @@ def compile_links(
 def store_plan(
     job: GraphCompileJob, graph: Graph, shape: GraphShape, focus: Focus, progress: Progress
 ) -> Keys:
-    """The keys to store, with what relation paths predict if that is asked for.
+    """The keys to store, with what relation paths predict if that is asked for and fits.
 
     Links are worth their weight, times the focus of both their ends where all weigh the same.
     """
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
-    model = None
-    if job.predict:
+    model, paths = None, path_options(job, graph, shape)
+    if paths:
         progress.stage("relation paths")
-        model = fit_paths(directed(graph), path_options(graph))
+        model = fit_paths(directed(graph), paths)
     progress.stage("choosing keys")
     value = graph.weight
     if np.ptp(value) == 0:
         value = focus.values[graph.subject] + focus.values[graph.object]
-    return choose_keys(graph, model, tokens, shape.keys, value)
+    keys = choose_keys(graph, model, tokens, shape.keys, value)
+    return at_home(keys) if short_answers(shape, tokens) else keys
 
 
-def path_options(graph: Graph) -> PathOptions:
-    """How much is looked at to fit paths: less for each relation above 2^18 particles."""
+def short_answers(shape: GraphShape, tokens: GraphTokens) -> bool:
+    """Whether answers of this width hold known facts alone, and not all of those."""
+    width = divide_graph(make_blueprint(shape.config(tokens))).answer
+    return crowded(width, tokens.particles)
+
+
+def path_options(job: GraphCompileJob, graph: Graph, shape: GraphShape) -> PathOptions | None:
+    """How much is looked at to fit paths, if any: less for a relation above 2^18 particles."""
+    if not job.predict or short_answers(
+        shape, GraphTokens(len(graph.relations), len(graph.particles))
+    ):
+        return None
     return PathOptions() if len(graph.particles) <= _LARGE else _FEW_PATHS

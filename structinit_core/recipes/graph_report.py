@@ -25,6 +25,8 @@ from structinit_core.recipes.graph_links import ReadLinks
 
 _RECALLED, _RANKED, _ABLATED = 1 << 11, 1 << 13, 1 << 8
 """At most so many facts and links are drawn to be scored."""
+_LOGITS, _FEW = 1 << 30, 1 << 6
+"""Logits that scoring them may take, unless they are few."""
 _PARTS = {
     "codes": (Role.ATTN_OUT, Role.MLP_DOWN),
     "heads": (Role.MLP_DOWN,),
@@ -54,9 +56,11 @@ def graph_report(
     many are drawn by ``seed``.
     """
     graph = read.graph
+    progress.stage("loading the checkpoint")
     model = load_model(directory, device)
-    known = directed(graph, *([read.held_out] if read.held_out else []), *read.also_true)
-    stored = _drawn(_stored(keys, graph), _RECALLED, seed, "facts")
+    affordable = max(_FEW, _LOGITS // blueprint.vocabulary)
+    facts = _stored(keys, graph)
+    stored = _drawn(facts, min(_RECALLED, affordable), seed, "facts")
     recalled = recall(model, graph, stored, directed(graph), progress)
     values = _sizes(read, shape, focus, keys) | {
         "paths.links": paths.links if paths else 0,
@@ -65,18 +69,21 @@ def graph_report(
         "recall.facts": recalled.facts,
     }
     notes = ["all logits are those of the written checkpoint in transformers"]
+    if len(stored) < len(facts):
+        notes.append(f"{len(stored)} of {len(facts)} stored facts are drawn and asked for")
     held_out = read.held_out
     if held_out is not None and len(held_out):
         links = np.stack((held_out.subject, held_out.relation, held_out.object), axis=1)
         lacking = read.left_out.links if read.left_out else 0
-        drawn = _drawn(links, _RANKED, seed, "links")
+        known = directed(graph, held_out, *read.also_true)
+        drawn = _drawn(links, min(_RANKED, affordable), seed, "links")
         if len(drawn) < len(links):
             notes.append(f"{len(drawn)} of {len(links)} held-out links are drawn and ranked")
             lacking = round(lacking * len(drawn) / len(links))
         figures = link_figures(model, graph, drawn, known, progress, lacking=lacking)
         values |= _ranks(figures) | _losses("link", figures.losses)
         values |= _losses("walk", walk_losses(model, graph, drawn[:, [0, 2]], progress))
-        some = _drawn(links, _ABLATED, seed, "ablation")
+        some = _drawn(links, min(_ABLATED, affordable), seed, "ablation")
         for name, silent in _PARTS.items():
             with silenced(model, _outputs(blueprint, silent)):
                 alone = link_figures(model, graph, some, known, progress)

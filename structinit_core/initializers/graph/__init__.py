@@ -1,7 +1,9 @@
 """``graph-compile``: a graph of typed links as a transformer, by counting and solving."""
 
 from structinit_core.initializers.graph.compile import compile_graph
-from structinit_core.initializers.graph.keys import Keys, choose_keys
+from structinit_core.initializers.graph.keys import Keys, at_home, choose_keys
+from structinit_core.initializers.graph.layout import divide_graph
+from structinit_core.initializers.graph.memory import crowded
 from structinit_core.initializers.graph.parts import GraphParts
 from structinit_core.initializers.graph.shape import (
     FAMILIES,
@@ -19,8 +21,11 @@ __all__ = [
     "GraphShape",
     "GraphTokens",
     "Keys",
+    "at_home",
     "choose_keys",
     "compile_graph",
+    "crowded",
+    "divide_graph",
     "suggested_heads",
     "suggested_keys",
     "suggested_width",

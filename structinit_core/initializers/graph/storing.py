@@ -17,7 +17,7 @@ from structinit_core.initializers.closed_form.layers import Layers
 from structinit_core.initializers.closed_form.parts import Units, as_float
 from structinit_core.initializers.graph.heads import Sight
 from structinit_core.initializers.graph.keys import Keys
-from structinit_core.initializers.graph.memory import fit_answers
+from structinit_core.initializers.graph.memory import crowded, fit_answers, with_crosstalk
 from structinit_core.initializers.graph.parts import GraphParts
 from structinit_core.initializers.graph.tokens import FRAME_ID, GraphTokens
 from structinit_core.initializers.graph.units import THRESHOLD, alone, as_units, key_units
@@ -54,6 +54,8 @@ def store(
     if not bool((passed > _LEAST).all()):
         raise NumericalError("a unit does not fire at its own key", hint="take a larger --width")
     lacking = _lacking(keys, states, head, tokens)
+    if crowded(stream.size.answer, tokens.particles):
+        lacking = with_crosstalk(lacking, stream.size.answer)
     answers = fit_answers(lacking, keys.known, stream.size.answer, seed, device)
     longest = max(float(answers.values.norm(dim=1).max()), 1e-9)
     scale = np.sqrt(_ANSWER_ENERGY * blueprint.width) / longest
