@@ -29,7 +29,7 @@ APART = 0.35
 _FILLERS, _DRAWS = 2, 4096
 _KINDS = 3
 _LEAST, _CODE = 8, 32
-_ANSWER_BITS = 2
+_ANSWER_BITS = 3
 """Answer dimensions for each bit of a token's number, before prediction codes have more than 8."""
 _MIXED = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _BLOCK_ELEMENTS = 1 << 22
@@ -104,7 +104,7 @@ def divide_graph(blueprint: Blueprint) -> GraphDimensions:
     """The division of d: one head's width for each of the two codes, the rest for answers.
 
     Where d is narrow for the vocabulary, of b bits, an identity code has at least b + 1
-    dimensions, which tell all tokens apart, and answers 2b rather than long prediction codes.
+    dimensions, which tell all tokens apart, and answers 3b rather than long prediction codes.
 
     Raises:
         IncompatibleError: d is too small.

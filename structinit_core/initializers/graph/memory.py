@@ -18,8 +18,10 @@ together, and the most of each."""
 _RIDGE = 1e-3
 _HUB, _SHARED = 4, 0.7
 """Known objects above which those of a key share a part of their codes, and its length."""
-_HOME = 1.5
+_HOME = 1.0
 """The same length where width is short: there all keys of several objects are homes to them."""
+_ODDS = 100.0
+"""Of an object to all others, at least, where width is short."""
 _PREDICTED = 0.3
 """Weight of a predicted object, over a known one."""
 _BATCH_ELEMENTS = 1 << 22
@@ -50,11 +52,13 @@ def with_crosstalk(wanted: sp.csr_array, width: int) -> sp.csr_array:
     """``wanted`` with what a key adds to all others on top: CSR float32, every row has entries.
 
     Products x of random codes have a mean e^(c·x) of e^(c²/2a): the longest c of a row is to be
-    c − c²/2a above it all, or as near as that comes.
+    c − c²/2a above it all, or as near as that comes. It is to be ln 100·P at least, so
+    that a frequent object, of which little is lacking, leads others of its home.
     """
-    longest = np.maximum(np.maximum.reduceat(wanted.data, wanted.indptr[:-1]), 0)
-    lifted = width * (1 - np.sqrt(np.maximum(1 - 2 * longest / width, 0)))
-    added = np.repeat(np.maximum(lifted - longest, 0), np.diff(wanted.indptr))
+    longest = np.maximum.reduceat(wanted.data, wanted.indptr[:-1])
+    least = np.maximum(longest, np.log(_ODDS * wanted.shape[1]))
+    lifted = width * (1 - np.sqrt(np.maximum(1 - 2 * least / width, 0)))
+    added = np.repeat(np.maximum(lifted, least) - longest, np.diff(wanted.indptr))
     data = (wanted.data + added).astype(np.float32)
     return sp.csr_array((data, wanted.indices, wanted.indptr), shape=wanted.shape)
 
@@ -67,8 +71,8 @@ def fit_answers(
     Stored entries of ``wanted`` are what a key adds to the logit of an object, ``known`` (nnz,)
     those that are links of the graph; all others are wished to be 0. Codes are random signs of
     length 1, to which the known objects of a key with many add signs of their own, so that one
-    value reaches them all; where width is short (:func:`crowded`), keys with several do, most of
-    a code is that of its home, and all are of length 1. Values are ridge regressions, one for
+    value reaches them all; where width is short (:func:`crowded`) all keys with several do, and
+    codes are again of length 1. Values are ridge regressions, one for
     each key. Deterministic; more particles change no code while width is as short.
     Cost O(nnz·a·min(n, a)) for keys of n objects. Source: ours.
     """
