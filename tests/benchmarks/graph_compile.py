@@ -5,9 +5,10 @@
 
 Writes FOLDER/links.csv if it is not there (``graph_links.py``: 3.1 M particles, each with a link,
 2.7 M links, 12 semcons), compiles it in a process of its own, and prints its seconds by stage, CPU
-seconds, peak memory, parameters, the size of the checkpoint and its recall, which is removed again. ``--twice``
-compiles once more into another folder and compares all files but ``run.json``. Bar: 180 s on two
-cores and 8 GiB; the folder needs 4 GB, twice as much with ``--twice``.
+seconds, peak memory, parameters, the size of the checkpoint and the recall of what is stored; the
+checkpoint is removed again. ``--twice`` compiles once more into another folder and compares all
+files but ``run.json``. Bar: 180 s on two cores and 8 GiB; the folder needs 4 GB, twice as much with
+``--twice``.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,7 @@ def crowded(width: int, particles: int) -> bool:
     The largest of P products with random codes is about √(2·ln P / a): a value made for n
     objects, √n times as long, comes nearer to others than to these beyond n = a / (2·ln P).
     """
-    return width < 2 * _HUB * np.log(max(particles, 2))
+    return width < 2 * _HUB * math.log(max(particles, 2))
 
 
 def with_crosstalk(wanted: sp.csr_array, width: int) -> sp.csr_array:
