@@ -19,7 +19,7 @@ together, and the most of each."""
 _RIDGE = 1e-3
 _HUB, _SHARED = 4, 0.7
 """Known objects above which those of a key share a part of their codes, and its length."""
-_HOME = 1.0
+_HOME = 1.5
 """The same length where width is short: there all keys of several objects are homes to them."""
 _ODDS = 100.0
 """Of an object to all others, at least, where width is short."""
