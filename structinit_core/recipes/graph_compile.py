@@ -9,7 +9,6 @@ import numpy as np
 from structinit_core.artifact import (
     is_up_to_date,
     locked,
-    pretty_json,
     refuse_foreign,
     refuse_overlap,
     staged,
@@ -160,6 +159,4 @@ def compile_links(
         device=device,
         progress=progress,
     )
-    (work / "report.json").write_text(
-        pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
-    )
+    report.write(work)

@@ -20,7 +20,7 @@ from structinit_core.checkpoint import (
 )
 from structinit_core.errors import IncompatibleError, InputError, StructinitError
 from structinit_core.graph import Focus, Graph, PathModel, directed, open_paths
-from structinit_core.initializers.graph import Earlier, GraphTokens, divide_graph
+from structinit_core.initializers.graph import Earlier, GraphTokens, crowded, divide_graph
 from structinit_core.recipes.graph_job import GraphCompileJob
 from structinit_core.recipes.graph_state import (
     GROWTH,
@@ -77,6 +77,8 @@ class Since:
         units = state.shape.layers * earlier.blueprint.feed_forward
         if keys > state.shape.keys and known > units:
             reason = f"{known:,} queries are known, there is room for {state.shape.keys:,}"
+        if crowded(len(state.kept.answered.gram), len(graph.particles)):
+            reason = "answers as narrow as its own are compiled together"
         model = None
         if reason is None and (self.path / GROWTH / PATHS).is_dir():
             try:

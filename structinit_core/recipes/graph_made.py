@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from structinit_core.blueprint import Blueprint, TensorSpec
+from structinit_core.blueprint import Blueprint, TensorSpec, make_blueprint
 from structinit_core.graph import Focus, Graph, PathModel, PathOptions, directed, fit_paths
 from structinit_core.initializers.graph import (
     GraphShape,
     GraphTokens,
     Kept,
     Keys,
+    at_home,
     choose_keys,
     compile_graph,
+    crowded,
+    divide_graph,
     earlier_factors,
     grow,
 )
@@ -77,7 +80,7 @@ def made_in_full(
         kept=kept,
         focus=focus.values,
         model=model,
-        paths=path_options(len(graph.particles)) if model else None,
+        paths=path_options(job, graph, shape) if model else None,
         solved=len(kept.answered),
         left_out=len(keys) - len(kept.answered),
     )
@@ -111,7 +114,7 @@ def made_from(
         kept=grown.kept,
         focus=np.pad(since.state.focus, (0, len(graph.particles) - known)),
         model=since.model,
-        paths=path_options(known) if since.model else None,
+        paths=path_options(job, graph, since.state.shape) if since.model else None,
         solved=grown.solved,
         left_out=grown.left_out,
     )
@@ -120,19 +123,29 @@ def made_from(
 def store_plan(
     job: GraphCompileJob, graph: Graph, shape: GraphShape, focus: Focus, progress: Progress
 ) -> tuple[Keys, PathModel | None]:
-    """The keys to store, with what relation paths predict if that is asked for."""
+    """The keys to store, with what relation paths predict if that is asked for and fits."""
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
-    model = None
-    if job.predict:
+    model, paths = None, path_options(job, graph, shape)
+    if paths:
         progress.stage("relation paths")
-        model = fit_paths(directed(graph), path_options(len(graph.particles)))
+        model = fit_paths(directed(graph), paths)
     progress.stage("choosing keys")
-    return choose_keys(graph, model, tokens, shape.keys, link_value(graph, focus)), model
+    keys = choose_keys(graph, model, tokens, shape.keys, link_value(graph, focus))
+    return at_home(keys) if short_answers(shape, tokens) else keys, model
 
 
-def path_options(particles: int) -> PathOptions:
-    """How much is looked at to fit paths: less for each relation above 2^18 particles."""
-    return PathOptions() if particles <= _LARGE else _FEW_PATHS
+def short_answers(shape: GraphShape, tokens: GraphTokens) -> bool:
+    """Whether answers of this width hold known facts alone, and not all of those."""
+    width = divide_graph(make_blueprint(shape.config(tokens))).answer
+    return crowded(width, tokens.particles)
+
+
+def path_options(job: GraphCompileJob, graph: Graph, shape: GraphShape) -> PathOptions | None:
+    """How much is looked at to fit paths, if any: less for a relation above 2^18 particles."""
+    tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    if not job.predict or short_answers(shape, tokens):
+        return None
+    return PathOptions() if len(graph.particles) <= _LARGE else _FEW_PATHS
 
 
 def link_value(graph: Graph, focus: Focus) -> NDArray[np.float64]:

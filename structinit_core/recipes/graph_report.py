@@ -27,6 +27,8 @@ from structinit_core.recipes.graph_made import Made
 
 _RECALLED, _RANKED, _ABLATED = 1 << 11, 1 << 13, 1 << 8
 """At most so many facts and links are drawn to be scored."""
+_LOGITS, _FEW = 1 << 30, 1 << 6
+"""Logits that scoring them may take, unless they are few."""
 _PARTS = {
     "codes": (Role.ATTN_OUT, Role.MLP_DOWN),
     "heads": (Role.MLP_DOWN,),
@@ -55,11 +57,13 @@ def graph_report(
     many are drawn by ``seed``. What ``since`` adds is named growth.
     """
     graph = read.graph
+    progress.stage("loading the checkpoint")
     model = load_model(directory, device)
-    known = directed(graph, *([read.held_out] if read.held_out else []), *read.also_true)
+    affordable = max(_FEW, _LOGITS // blueprint.vocabulary)
     links = directed(graph)
     stored, paths = _stored(made.kept.answered, links), made.paths
-    recalled = recall(model, graph, _drawn(stored, _RECALLED, seed, "facts"), links, progress)
+    drawn = _drawn(stored, min(_RECALLED, affordable), seed, "facts")
+    recalled = recall(model, graph, drawn, links, progress)
     values = (
         _sizes(read, shape, focus, made, len(stored))
         | _growth(read, made, since)
@@ -71,18 +75,21 @@ def graph_report(
         }
     )
     notes = ["all logits are those of the written checkpoint in transformers"]
+    if len(drawn) < len(stored):
+        notes.append(f"{len(drawn)} of {len(stored)} stored facts are drawn and asked for")
     held_out = read.held_out
     if held_out is not None and len(held_out):
         asked = np.stack((held_out.subject, held_out.relation, held_out.object), axis=1)
         lacking = read.left_out.links if read.left_out else 0
-        drawn = _drawn(asked, _RANKED, seed, "links")
+        known = directed(graph, held_out, *read.also_true)
+        drawn = _drawn(asked, min(_RANKED, affordable), seed, "links")
         if len(drawn) < len(asked):
             notes.append(f"{len(drawn)} of {len(asked)} held-out links are drawn and ranked")
             lacking = round(lacking * len(drawn) / len(asked))
         figures = link_figures(model, graph, drawn, known, progress, lacking=lacking)
         values |= _ranks(figures) | _losses("link", figures.losses)
         values |= _losses("walk", walk_losses(model, graph, drawn[:, [0, 2]], progress))
-        some = _drawn(asked, _ABLATED, seed, "ablation")
+        some = _drawn(asked, min(_ABLATED, affordable), seed, "ablation")
         for name, silent in _PARTS.items():
             with silenced(model, _outputs(blueprint, silent)):
                 alone = link_figures(model, graph, some, known, progress)

@@ -113,6 +113,25 @@ def known_keys(
     return _keys(asked, objects, others, _among(objects, known), tokens)
 
 
+def at_home(keys: Keys) -> Keys:
+    """``keys`` with what a short answer holds: every object in one key of several, at most.
+
+    That is the most valuable one which names it, its home; keys of a single object name it
+    whatever its home. Facts beyond these and predictions are left out, and keys of nothing.
+    """
+    row = np.repeat(np.arange(len(keys)), np.diff(keys.objects.indptr))
+    counts = np.bincount(row[keys.known], minlength=len(keys))
+    several = np.flatnonzero(keys.known & (counts[row] > 1))
+    _, first = np.unique(keys.objects.indices[several], return_index=True)
+    kept = keys.known & (counts[row] == 1)
+    kept[several[first]] = True
+    cells = row[kept], keys.objects.indices[kept]
+    objects = sp.coo_array((keys.objects.data[kept], cells), shape=keys.objects.shape).tocsr()
+    some = np.flatnonzero(np.diff(objects.indptr))
+    known = np.ones(objects.nnz, np.bool_)
+    return Keys(keys.before[some], keys.own[some], objects[some], keys.others[some], known)
+
+
 def _among(objects: sp.csr_array, known: sp.csr_array) -> NDArray[np.bool_]:
     """Which entries of ``objects`` are in ``known``, of its first rows."""
     columns = objects.shape[1]

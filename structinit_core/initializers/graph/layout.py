@@ -31,6 +31,9 @@ _ROOM = 1.05
 """Length of a prediction code with its fillers, over the longest code."""
 _KINDS = 3
 _LEAST, _CODE = 8, 32
+_ANSWER_BITS = 3
+"""Answer dimensions for each bit of a token's number, before prediction codes have more than 8."""
+_MIXED = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _BLOCK_ELEMENTS = 1 << 22
 
 Floats = NDArray[np.float64]
@@ -103,20 +106,27 @@ class GraphStream:
 def divide_graph(blueprint: Blueprint) -> GraphDimensions:
     """The division of d: one head's width for each of the two codes, the rest for answers.
 
+    Where d is narrow for the vocabulary, of b bits, an identity code has at least b + 1
+    dimensions, which tell all tokens apart, and answers 3b rather than long prediction codes.
+
     Raises:
         IncompatibleError: d is too small.
     """
     width = blueprint.width
     positions = 2 * max(1, min(8, width // 16)) if blueprint.learned_positions else 0
     lost = 1 if blueprint.norm is Norm.LAYER else 0
+    bits = blueprint.vocabulary.bit_length()
     code = min(blueprint.head_width, max(_CODE, width // 10), width // 6)
-    answer = width - lost - positions - 1 - _KINDS - 4 * code
+    own = min(blueprint.head_width, max(code, bits + 1))
+    free = width - lost - positions - 1 - _KINDS - 2 * own
+    code = min(code, max(_LEAST + _FILLERS, (free - _ANSWER_BITS * bits) // 2))
+    answer = free - 2 * code
     if code - _FILLERS < _LEAST or answer < _LEAST:
         raise IncompatibleError(
             f"width {width} with heads of {blueprint.head_width} is too small for a graph, "
             "96 with heads of 16 is not"
         )
-    return GraphDimensions(code - _FILLERS, code, answer, positions)
+    return GraphDimensions(code - _FILLERS, own, answer, positions)
 
 
 def place_graph(
@@ -125,8 +135,8 @@ def place_graph(
     """Rows of length √d: constant | kind | prediction code and fillers | identity code.
 
     ``added`` is the largest length of what maps add to a prediction code, in its own units: it
-    stays half the length of a token's. Identity codes are random
-    signs drawn in the order of tokens, so that new particles change no row. Cost V·d².
+    stays half the length of a token's. New particles change no row while the vocabulary has as
+    many bits. Cost V·d².
     """
     rows, _, longest = clip(codes.left.double().numpy())
     # Heads that are not asked read the frame: it adds nothing.
@@ -160,7 +170,7 @@ def placed(
     room = np.sqrt(PREDICTED * width)
     rows_count = tokens.vocabulary
     fillers = _signs(rows_count, _FILLERS, seed, "fillers")
-    identity = _signs(rows_count, size.own, seed, "identity")
+    identity = distinct_signs(rows_count, size.own, seed)
     identity[1 : tokens.first_particle] = codes_apart(tokens.slots, size.own, seed)
     level, length = np.sqrt(CARRIED * width), np.sqrt(OWN * width)
     kinds = np.full(rows_count, 2)
@@ -195,6 +205,30 @@ def placed(
         position_length=float(np.sqrt(position_energy(blueprint) * width)),
         seed=seed,
     )
+
+
+def distinct_signs(count: int, size: int, seed: int) -> NDArray[np.int8]:
+    """Signs (count, size), of which the first 2^(size − 1) rows differ in two places or more.
+
+    The bits of a permutation of the rows' numbers, and their parity. More begin with the same.
+    Source: the permutation as Steele, Lea & Flood 2014, within so many bits; the rest ours.
+    """
+    bits = min(size - 1, 63)
+    mask, half = np.uint64((1 << bits) - 1), np.uint64(-(-bits // 2))
+    start = generator(seed, "graph", "identity").integers(0, 1 << 63, 1, np.uint64)
+    mixed = np.arange(count, dtype=np.uint64)
+    for factor in _MIXED:
+        mixed = ((mixed + start) * np.uint64(factor)) & mask
+        mixed ^= mixed >> half
+    signs = np.empty((count, size), np.int8)
+    parity = np.zeros(count, np.int8)
+    for place in range(size - 1):
+        signs[:, place] = (mixed >> np.uint64(place % bits)).astype(np.int8) & 1
+        parity ^= signs[:, place]
+    signs[:, -1] = parity
+    signs *= 2
+    signs -= 1
+    return signs
 
 
 def codes_apart(count: int, size: int, seed: int) -> NDArray[np.int8]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,10 @@ together, and the most of each."""
 _RIDGE = 1e-3
 _HUB, _SHARED = 4, 0.7
 """Known objects above which those of a key share a part of their codes, and its length."""
+_HOME = 1.5
+"""The same length where width is short: there all keys of several objects are homes to them."""
+_ODDS = 100.0
+"""Of an object to all others, at least, where width is short."""
 _PREDICTED = 0.3
 """Weight of a predicted object, over a known one."""
 _BATCH_ELEMENTS = 1 << 22
@@ -38,6 +43,30 @@ class Answers:
     hub: NDArray[np.int32]
 
 
+def crowded(width: int, particles: int) -> bool:
+    """Whether no value of ``width`` reaches a few objects among so many by random codes alone.
+
+    The largest of P products with random codes is about √(2·ln P / a): a value made for n
+    objects, √n times as long, comes nearer to others than to these beyond n = a / (2·ln P).
+    """
+    return width < 2 * _HUB * math.log(max(particles, 2))
+
+
+def with_crosstalk(wanted: sp.csr_array, width: int) -> sp.csr_array:
+    """``wanted`` with what a key adds to all others on top: CSR float32, every row has entries.
+
+    Products x of random codes have a mean e^(c·x) of e^(c²/2a): the longest c of a row is to be
+    c − c²/2a above it all, or as near as that comes. It is to be ln 100·P at least, so
+    that a frequent object, of which little is lacking, leads others of its home.
+    """
+    longest = np.maximum.reduceat(wanted.data, wanted.indptr[:-1])
+    least = np.maximum(longest, np.log(_ODDS * wanted.shape[1]))
+    lifted = width * (1 - np.sqrt(np.maximum(1 - 2 * least / width, 0)))
+    added = np.repeat(np.maximum(lifted, least) - longest, np.diff(wanted.indptr))
+    data = (wanted.data + added).astype(np.float32)
+    return sp.csr_array((data, wanted.indices, wanted.indptr), shape=wanted.shape)
+
+
 def fit_answers(
     wanted: sp.csr_array, known: NDArray[np.bool_], width: int, seed: int, device: torch.device
 ) -> Answers:
@@ -46,9 +75,12 @@ def fit_answers(
     Stored entries of ``wanted`` are what a key adds to the logit of an object, ``known`` (nnz,)
     those that are links of the graph; all others are wished to be 0. Codes are random signs of
     length 1, to which the known objects of a key with many add signs of their own, so that one
-    value reaches them all. Values are ridge regressions, one for each key. Deterministic; more
-    particles change no code. Cost O(nnz·a·min(n, a)) for keys of n objects. Source: ours.
+    value reaches them all; where width is short (:func:`crowded`) all keys with several do, and
+    codes are again of length 1. Values are ridge regressions, one for
+    each key. Deterministic; more particles change no code while width is as short.
+    Cost O(nnz·a·min(n, a)) for keys of n objects. Source: ours.
     """
+    several, shared = (1, _HOME) if crowded(width, wanted.shape[1]) else (_HUB, _SHARED)
     named = np.flatnonzero(np.bincount(wanted.indices, minlength=wanted.shape[1]))
     place = np.zeros(wanted.shape[1], np.int32)
     place[named] = np.arange(len(named))
@@ -60,11 +92,13 @@ def fit_answers(
     codes = object_signs(named, width, seed)
     links = np.flatnonzero(known)
     keys = np.searchsorted(wanted.indptr, links, side="right") - 1
-    hubs = np.flatnonzero(np.bincount(keys, minlength=wanted.shape[0]) > _HUB)
+    hubs = np.flatnonzero(np.bincount(keys, minlength=wanted.shape[0]) > several)
     of_hubs = np.isin(keys, hubs)
     cells = np.searchsorted(hubs, keys[of_hubs]), wanted.indices[links[of_hubs]]
     members = sp.coo_array((np.ones(of_hubs.sum()), cells), (len(hubs), shape[0])).tocsr()
-    codes += np.asarray(members.T @ hub_signs(len(hubs), width, seed), np.float32)
+    codes += np.asarray(members.T @ hub_signs(len(hubs), width, seed, shared), np.float32)
+    if several == 1:
+        codes /= np.linalg.norm(codes, axis=1, keepdims=True)
     found = torch.from_numpy(codes).to(device)
     gram = (found.T @ found).double()
     hub = np.full(wanted.shape[0], -1, np.int32)
@@ -78,9 +112,9 @@ def object_signs(objects: NDArray[np.integer], width: int, seed: int) -> NDArray
     return _signs((int(objects.max(initial=-1)) + 1, width), seed, "objects", objects)
 
 
-def hub_signs(hubs: int, width: int, seed: int) -> NDArray[np.float32]:
-    """What the objects of a key with many add to their codes, (hubs, a)."""
-    return np.float32(_SHARED) * _signs((hubs, width), seed, "hubs")
+def hub_signs(hubs: int, width: int, seed: int, length: float = _SHARED) -> NDArray[np.float32]:
+    """What the objects of a key with many add to their codes, (hubs, a) of this length."""
+    return np.float32(length) * _signs((hubs, width), seed, "hubs")
 
 
 def _signs(

@@ -18,7 +18,7 @@ from structinit_core.initializers.closed_form.parts import Units, as_float
 from structinit_core.initializers.graph.heads import Sight
 from structinit_core.initializers.graph.keys import Keys
 from structinit_core.initializers.graph.layout import GraphStream
-from structinit_core.initializers.graph.memory import fit_answers
+from structinit_core.initializers.graph.memory import crowded, fit_answers, with_crosstalk
 from structinit_core.initializers.graph.parts import Answered, GraphParts
 from structinit_core.initializers.graph.tokens import FRAME_ID, GraphTokens
 from structinit_core.initializers.graph.units import THRESHOLD, alone, as_units, key_units
@@ -62,6 +62,8 @@ def store(
         states, passed = states[fires], passed[fires]
     level = levels(keys.own, states, head)
     missing = lacking(keys, states, head, tokens, level)
+    if crowded(stream.size.answer, tokens.particles):
+        missing = with_crosstalk(missing, stream.size.answer)
     answers = fit_answers(missing, keys.known, stream.size.answer, seed, device)
     longest = max(float(answers.values.norm(dim=1).max()), 1e-9)
     scale = float(np.sqrt(_ANSWER_ENERGY * blueprint.width) / longest)
