@@ -59,6 +59,25 @@ def compile_graph(
         NumericalError: no key is known by its own unit.
     """
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    factor, stream, directed, maps = placed(graph, focus, blueprint, seed, progress, start)
+    parts, sight = with_maps(stream, head_rows(stream), directed, maps, tokens, blueprint)
+    longest = float(stream.codes.right[tokens.first_particle :].norm(dim=1).max())
+    progress.stage("answers")
+    parts, answered = store(keys, parts, sight, tokens, seed, device)
+    maps_kept = np.stack(maps)
+    return parts, Kept(factor.values, stream.scale, longest, tuple(directed), maps_kept, answered)
+
+
+def placed(
+    graph: Graph,
+    focus: NDArray[np.float64],
+    blueprint: Blueprint,
+    seed: int,
+    progress: Progress,
+    start: TruncatedSvd | None = None,
+) -> tuple[TruncatedSvd, GraphStream, list[int], list[Floats]]:
+    """The factorisation, rows with their codes, and directed relations with a map for each."""
+    tokens = GraphTokens(len(graph.relations), len(graph.particles))
     progress.stage("codes")
     table = next_tokens(graph, tokens, focus)
     codes, factor = factorised(table, divide_graph(blueprint).predict, seed, start)
@@ -71,13 +90,7 @@ def compile_graph(
         maps.append(relation_map(graph, relation, codes, tokens, spread, seed))
         added = max(added, longest_mapped(codes, tokens, maps[-1]))
         progress.advance(1)
-    stream = place_graph(codes, tokens, blueprint, seed, added)
-    parts, sight = with_maps(stream, head_rows(stream), directed, maps, tokens, blueprint)
-    longest = float(codes.right[tokens.first_particle :].norm(dim=1).max())
-    progress.stage("answers")
-    parts, answered = store(keys, parts, sight, tokens, seed, device)
-    maps_kept = np.stack(maps)
-    return parts, Kept(factor.values, stream.scale, longest, tuple(directed), maps_kept, answered)
+    return factor, place_graph(codes, tokens, blueprint, seed, added), directed, maps
 
 
 def with_maps(
@@ -98,13 +111,14 @@ def with_maps(
     return GraphParts(stream.embed, stream.position, head, heads, units), sight
 
 
-def head_rows(stream: GraphStream) -> Tensor:
-    """What reads the prediction code and the log-prior: float32 (V, d)."""
+def head_rows(stream: GraphStream, prior: NDArray[np.float64] | None = None) -> Tensor:
+    """What reads the prediction code and the log-prior, its own or ``prior``'s: float32 (V, d)."""
     codes, at = stream.codes, stream.at
     read = at.predict[:, : codes.right.shape[1]].T / (stream.scale * stream.later)
     constant = at.constant[:, 0] / (stream.level * stream.later)
     rows = codes.right @ as_float(read)
-    return rows.addr_(codes.bias, as_float(constant))
+    bias = codes.bias if prior is None else as_float(np.log(prior))
+    return rows.addr_(bias, as_float(constant))
 
 
 def by_weight(graph: Graph) -> list[int]:
