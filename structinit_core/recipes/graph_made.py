@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from structinit_core.blueprint import Blueprint, TensorSpec, make_blueprint
 from structinit_core.graph import Focus, Graph, PathModel, PathOptions, directed, fit_paths
 from structinit_core.initializers.graph import (
+    Answered,
     GraphShape,
     GraphTokens,
     Kept,
@@ -38,7 +39,8 @@ class Made:
     """Tensors in blueprint order, and what the checkpoint says of its keys.
 
     focus: float64 (P,), of this or the last full compilation. model: of relation paths; paths:
-    how much was looked at to fit it. solved: how many keys were answered now; left_out: how many
+    how much was looked at to fit it. facts: int32 (n, 3), what is stored, subject, directed
+    relation and object. solved: how many keys were answered now; left_out: how many
     were to be, but their units do not fire.
     """
 
@@ -47,6 +49,7 @@ class Made:
     focus: NDArray[np.float64]
     model: PathModel | None
     paths: PathOptions | None
+    facts: NDArray[np.int32]
     solved: int
     left_out: int
 
@@ -81,6 +84,7 @@ def made_in_full(
         focus=focus.values,
         model=model,
         paths=path_options(job, graph, shape) if model else None,
+        facts=_of(kept.answered, keys.facts(tokens), tokens),
         solved=len(kept.answered),
         left_out=len(keys) - len(kept.answered),
     )
@@ -109,15 +113,29 @@ def made_from(
         progress=progress,
     )
     known = since.state.particles
+    tokens = GraphTokens(len(graph.relations), len(graph.particles))
     return Made(
         tensors=grown.tensors(blueprint),
         kept=grown.kept,
         focus=np.pad(since.state.focus, (0, len(graph.particles) - known)),
         model=since.model,
         paths=path_options(job, graph, since.state.shape) if since.model else None,
+        facts=_of(grown.kept.answered, directed(graph).links(), tokens),
         solved=grown.solved,
         left_out=grown.left_out,
     )
+
+
+def _of(answered: Answered, facts: NDArray[np.int32], tokens: GraphTokens) -> NDArray[np.int32]:
+    """Those ``facts`` (n, 3) that the keys ask for, key by key."""
+    count = 2 * tokens.relations
+    asked = facts[:, 0].astype(np.int64) * count + facts[:, 1]
+    query = answered.subject * count + answered.relation
+    order = np.argsort(query)
+    place = np.minimum(np.searchsorted(query[order], asked), len(query) - 1)
+    here = np.flatnonzero(query[order[place]] == asked)
+    rows: NDArray[np.int32] = facts[here[np.argsort(order[place[here]], kind="stable")]]
+    return rows
 
 
 def store_plan(

@@ -16,8 +16,8 @@ from structinit_core.diagnose.links import (
     recall,
     walk_losses,
 )
-from structinit_core.graph import Directed, Focus, directed
-from structinit_core.initializers.graph import Answered, GraphShape, GraphTokens
+from structinit_core.graph import Focus, directed
+from structinit_core.initializers.graph import GraphShape, GraphTokens
 from structinit_core.linalg import Device, generator
 from structinit_core.model import load_model, silenced
 from structinit_core.progress import Progress
@@ -60,10 +60,9 @@ def graph_report(
     progress.stage("loading the checkpoint")
     model = load_model(directory, device)
     affordable = max(_FEW, _LOGITS // blueprint.vocabulary)
-    links = directed(graph)
-    stored, paths = _stored(made.kept.answered, links), made.paths
+    stored, paths = made.facts, made.paths
     drawn = _drawn(stored, min(_RECALLED, affordable), seed, "facts")
-    recalled = recall(model, graph, drawn, links, progress)
+    recalled = recall(model, graph, drawn, directed(graph), progress)
     values = (
         _sizes(read, shape, focus, made, len(stored))
         | _growth(read, made, since)
@@ -144,18 +143,6 @@ def _growth(read: ReadLinks, made: Made, since: Since) -> Values:
         "growth.links": len(graph) - len(state.links["subject"]) if state else None,
         "growth.keys": made.solved,
     }
-
-
-def _stored(answered: Answered, links: Directed) -> NDArray[np.int32]:
-    """The facts behind the keys: int32 (n, 3) of subject, directed relation, object."""
-    every = links.links()
-    asked = every[:, 0].astype(np.int64) * links.relations + every[:, 1]
-    query = answered.subject * links.relations + answered.relation
-    order = np.argsort(query)
-    place = np.minimum(np.searchsorted(query[order], asked), len(query) - 1)
-    here = np.flatnonzero(query[order[place]] == asked)
-    rows: NDArray[np.int32] = every[here[np.argsort(order[place[here]], kind="stable")]]
-    return rows
 
 
 def _drawn(rows: NDArray[np.int32], most: int, seed: int, name: str) -> NDArray[np.int32]:

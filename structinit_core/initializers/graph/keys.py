@@ -48,6 +48,13 @@ class Keys:
         parts = self.before[chosen], self.own[chosen], rows, self.others[chosen]
         return Keys(*parts, self.known[entries])
 
+    def facts(self, tokens: GraphTokens) -> NDArray[np.int32]:
+        """Their known objects, (n, 3) of subject, directed relation, object."""
+        key = np.repeat(np.arange(len(self)), np.diff(self.objects.indptr))[self.known]
+        subject, relation = self.before - tokens.first_particle, tokens.directed(self.own)
+        columns = subject[key], relation[key], self.objects.indices[self.known]
+        return np.stack(columns, axis=1).astype(np.int32)
+
     def predicted(self) -> NDArray[np.int32]:
         """How many objects of each key are no links, (K,)."""
         key = np.repeat(np.arange(len(self)), np.diff(self.objects.indptr))
