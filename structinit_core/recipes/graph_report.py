@@ -27,6 +27,8 @@ from structinit_core.recipes.graph_made import Made
 
 _RECALLED, _RANKED, _ABLATED = 1 << 11, 1 << 13, 1 << 8
 """At most so many facts and links are drawn to be scored."""
+_OF_GROWN = 1 << 8
+"""The same of facts where an earlier checkpoint has grown, which is to cost little."""
 _LOGITS, _FEW = 1 << 30, 1 << 6
 """Logits that scoring them may take, unless they are few."""
 _PARTS = {
@@ -61,7 +63,8 @@ def graph_report(
     model = load_model(directory, device)
     affordable = max(_FEW, _LOGITS // blueprint.vocabulary)
     stored, paths = made.facts, made.paths
-    drawn = _drawn(stored, min(_RECALLED, affordable), seed, "facts")
+    most = _OF_GROWN if since.grows else _RECALLED
+    drawn = _drawn(stored, min(most, affordable), seed, "facts")
     recalled = recall(model, graph, drawn, directed(graph), progress)
     values = (
         _sizes(read, shape, focus, made, len(stored))
