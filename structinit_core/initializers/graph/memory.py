@@ -23,7 +23,7 @@ _HOME = 1.5
 """The same length where width is short: there all keys of several objects are homes to them."""
 _ODDS = 100.0
 """Of an object to all others, at least, where width is short."""
-_PREDICTED = 0.3
+_PREDICTED = 0.2
 """Weight of a predicted object, over a known one."""
 _BATCH_ELEMENTS = 1 << 22
 
