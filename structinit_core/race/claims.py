@@ -17,9 +17,9 @@ BELOW, ABOVE = (-math.inf, 0.0), (0.0, math.inf)
 class Claim:
     """``where`` it says that ``arm`` is ``difference`` nats from its baseline.
 
-    ``against``: arms of ours that may stand for that baseline. Arms are named by their method. ``claimed``: the differences
-    for which it holds, :data:`BELOW`, :data:`ABOVE` or a range of its own. ``before``: it is
-    of the loss before training, else of the loss at the end.
+    Arms go by their method; ``against``: those that may stand for that baseline. ``claimed``:
+    the differences for which it holds, :data:`BELOW`, :data:`ABOVE` or a range of its own.
+    ``before``: it is of the loss before training, else of the loss at the end.
     """
 
     where: str
