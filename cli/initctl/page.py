@@ -1,7 +1,8 @@
-"""``--html``: the page of a report, written whole or not at all."""
+"""The report of what was published: on the terminal, and as the page of ``--html``."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from structinit_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from initctl.console import TerminalProgress
     from structinit_core.diagnose import Report
 
 
@@ -43,3 +45,15 @@ def write_page(page: Path | None, report: Report, seconds: dict[str, float]) -> 
     from structinit_core.diagnose import report_page
 
     publish_text(page, report_page(report, seconds))
+
+
+def show_published(output: Path, progress: TerminalProgress, page: Path | None = None) -> None:
+    """Show the report in ``output`` with the seconds of its run, and publish its page."""
+    if page is None and not progress.draws:
+        return
+    from structinit_core.diagnose import Report
+
+    report, run = Report.read(output), output / "run.json"
+    seconds = json.loads(run.read_text(encoding="utf-8"))["seconds"] if run.is_file() else {}
+    write_page(page, report, seconds)
+    progress.report(report, seconds)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from structinit_core.artifact import pretty_json
+
+REPORT = "report.json"
 Verdict = Literal["ok", "warn", "fail", "info"]
 
 
@@ -100,6 +104,16 @@ class Report(BaseModel):
     grids: tuple[Grid, ...] = ()
     series_against: tuple[Series, ...] = ()
     grids_against: tuple[Grid, ...] = ()
+
+    @classmethod
+    def read(cls, directory: Path) -> Report:
+        """The ``report.json`` in ``directory``."""
+        return cls.model_validate_json((directory / REPORT).read_text(encoding="utf-8"))
+
+    def write(self, directory: Path) -> None:
+        """Write ``report.json`` into ``directory``; equal reports, equal bytes."""
+        text = pretty_json(self.model_dump(mode="json", by_alias=True))
+        (directory / REPORT).write_text(text, encoding="utf-8")
 
     def value(self, name: str, tensor: str | None = None) -> float | int | str | None:
         """The value of the first check of this name (and tensor).

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from structinit_core.model.default import default_tensors
     from structinit_core.model.effective import effective_config
     from structinit_core.model.frequency import Bucket, bucket_losses
-    from structinit_core.model.gradient import gradient_norm
-    from structinit_core.model.gradients import gradient_norms, tensor_gradients
+    from structinit_core.model.gradients import gradient_norm, gradient_norms, tensor_gradients
     from structinit_core.model.induction import (
         Induction,
         induction_losses,
@@ -42,7 +41,7 @@ _HOMES = {
     "default_tensors": "default",
     "effective_config": "effective",
     "forward_loss": "loss",
-    "gradient_norm": "gradient",
+    "gradient_norm": "gradients",
     "gradient_norms": "gradients",
     "induction_losses": "induction",
     "induction_score": "induction",

@@ -11,7 +11,6 @@ from structinit_core.artifact import (
     file_input,
     is_up_to_date,
     locked,
-    pretty_json,
     read_manifest,
     refuse_foreign,
     refuse_overlap,
@@ -211,9 +210,7 @@ def compile_counts(
     progress.stage(SCORING, len(windows) or None)
     scores = score(work, compiled, blueprint, model, windows, device=device, progress=progress)
     report = compile_report(compiled, blueprint, counts, scores)
-    (work / "report.json").write_text(
-        pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
-    )
+    report.write(work)
     return {stage.name: stage.seconds for stage in compiled.stages}
 
 

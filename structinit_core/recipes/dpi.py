@@ -13,7 +13,6 @@ from structinit_core.artifact import (
     canonical_json,
     is_up_to_date,
     locked,
-    pretty_json,
     read_manifest,
     refuse_foreign,
     refuse_overlap,
@@ -237,9 +236,7 @@ def _make(
         device=device,
         progress=progress,
     )
-    (run.work / "report.json").write_text(
-        pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
-    )
+    report.write(run.work)
 
 
 def draw_samples(

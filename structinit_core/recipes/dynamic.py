@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from structinit_core.blueprint import Blueprint, read_config
@@ -38,7 +37,7 @@ from structinit_core.diagnose import (
     signal_notes,
 )
 from structinit_core.errors import IncompatibleError
-from structinit_core.linalg import generator, resolve_device
+from structinit_core.linalg import Device, generator, resolve_device
 from structinit_core.model import (
     bucket_losses,
     induction_losses,
@@ -222,7 +221,7 @@ def _batch(
     return drawn.astype(np.int64)
 
 
-def _loaded(path: Path, config: Path, device: torch.device) -> Any:
+def _loaded(path: Path, config: Path, device: Device) -> Any:
     """The model, from its own directory or of a config that lies elsewhere."""
     if config.parent == path:
         return load_model(path, device)

@@ -13,7 +13,6 @@ from structinit_core.artifact import (
     file_input,
     is_up_to_date,
     locked,
-    pretty_json,
     refuse_foreign,
     refuse_overlap,
     staged,
@@ -197,6 +196,4 @@ def _write_onnx(
             for found in verify_onnx(source, work, dtype, record)
         ]
     report = Report(subject=job.path.name, checks=tuple(checks))
-    (work / "report.json").write_text(
-        pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
-    )
+    report.write(work)

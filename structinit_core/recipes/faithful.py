@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from structinit_core.artifact import pretty_json
 from structinit_core.blueprint import Blueprint, make_blueprint
 from structinit_core.checkpoint import write_checkpoint, write_directory
 from structinit_core.corpus import GRAPH_FRAME, TokenStream, write_graph_tokenizers
@@ -77,9 +76,7 @@ def compile_faithful(
     texts = {name: link_text(graph, typed=name == "typed") for name in ("plain", "typed")}
     losses = _losses(work, list(texts.values()), blueprint, job, progress)
     report = faithful_report(read, parts, found, dict(zip(texts, losses, strict=True)), texts)
-    (work / "report.json").write_text(
-        pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
-    )
+    report.write(work)
 
 
 def _losses(

@@ -13,7 +13,6 @@ from structinit_core.artifact import (
     file_input,
     is_up_to_date,
     locked,
-    pretty_json,
     read_manifest,
     refuse_foreign,
     refuse_overlap,
@@ -166,9 +165,7 @@ def k0(job: K0Job, output: Path, *, force: bool = False, progress: Progress | No
             if solved.k0 is not None:
                 save_array(work / "k0.npy", solved.k0)
             report = k0_report(solved, counts, view, job.window, placed)
-            (work / "report.json").write_text(
-                pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
-            )
+            report.write(work)
             record.write(work)
     return True
 

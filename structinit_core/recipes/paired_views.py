@@ -13,7 +13,6 @@ from structinit_core.artifact import (
     file_input,
     is_up_to_date,
     locked,
-    pretty_json,
     refuse_foreign,
     refuse_overlap,
     scratch,
@@ -174,9 +173,7 @@ def _fit_into(
             KneserNey(counts), stream, held_out.targets, held_out.starts
         )
     report = paired_views_report(model, whole, windows, held_out, references)
-    (work / "report.json").write_text(
-        pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
-    )
+    report.write(work)
 
 
 def _held_out(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as _json
 from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
@@ -13,7 +12,7 @@ import typer
 
 from initctl import options as o
 from initctl.console import TerminalProgress, print_json, print_published
-from initctl.page import refuse_page, write_page
+from initctl.page import refuse_page, show_published
 from initctl.texts import text_paths
 
 if TYPE_CHECKING:
@@ -99,7 +98,6 @@ def closed_form(
     --train-tokenizer 2048 -o out/
     """
     from structinit_core.corpus import Border
-    from structinit_core.diagnose import Report
     from structinit_core.errors import UsageError
     from structinit_core.initializers.closed_form import chosen_stages
     from structinit_core.recipes.compiling import ClosedFormJob
@@ -150,9 +148,5 @@ def closed_form(
         refuse_page(html, [output, *job.paths()])
         with progress.running():
             made = published(output, force=force, progress=progress)
-    report = Report.model_validate_json((output / "report.json").read_text(encoding="utf-8"))
-    run = output / "run.json"
-    seconds = _json.loads(run.read_text(encoding="utf-8"))["seconds"] if run.is_file() else {}
-    write_page(html, report, seconds)
-    progress.report(report, seconds)
+    show_published(output, progress, html)
     print_published(output, made, json, progress)

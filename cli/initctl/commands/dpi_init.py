@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as _json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import typer
 
 from initctl import options as o
 from initctl.console import TerminalProgress, print_json, print_published
-from initctl.page import refuse_page, write_page
+from initctl.page import refuse_page, show_published
 from initctl.texts import text_paths
 
 _OF_COUNTING = ("tokenizer", "train_tokenizer", "offsets", "holdout")
@@ -207,7 +206,6 @@ def dpi_init(
     Example: initctl dpi-init --config dpi-5m --corpus book.txt.gz --train-tokenizer 8192 -o out/
     """
     from structinit_core.corpus import Border
-    from structinit_core.diagnose import Report
     from structinit_core.initializers.dpi import choose
     from structinit_core.recipes.counting import CountSource
     from structinit_core.recipes.dpi import DpiJob
@@ -252,9 +250,5 @@ def dpi_init(
         refuse_page(html, [output, *job.paths()])
         with progress.running():
             made = make_into(job, output, force=force, progress=progress)
-    report = Report.model_validate_json((output / "report.json").read_text(encoding="utf-8"))
-    run = output / "run.json"
-    seconds = _json.loads(run.read_text(encoding="utf-8"))["seconds"] if run.is_file() else {}
-    write_page(html, report, seconds)
-    progress.report(report, seconds)
+    show_published(output, progress, html)
     print_published(output, made, json, progress)

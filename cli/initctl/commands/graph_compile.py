@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 from initctl import options as o
 from initctl.console import TerminalProgress, print_json, print_published
+from initctl.page import show_published
 
 
 class Family(StrEnum):
@@ -125,7 +126,6 @@ def graph_compile(
 
     Example: initctl graph-compile links.csv --labels names.tsv --holdout 0.02 -o graph/
     """
-    from structinit_core.diagnose import Report
     from structinit_core.graph import KeyedFile, LinkSource
     from structinit_core.recipes.graph_compile import graph_compile as compile_into
     from structinit_core.recipes.graph_job import GraphCompileJob
@@ -164,9 +164,7 @@ def graph_compile(
         return
     with progress.running():
         made = compile_into(job, output, force=force, progress=progress)
-    if progress.draws:
-        text = (output / "report.json").read_text(encoding="utf-8")
-        progress.report(Report.model_validate_json(text))
+    show_published(output, progress)
     print_published(output, made, json, progress)
 
 

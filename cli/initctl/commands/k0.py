@@ -10,6 +10,7 @@ import typer
 
 from initctl import options as o
 from initctl.console import TerminalProgress, print_json, print_published
+from initctl.page import show_published
 
 
 class Method(StrEnum):
@@ -68,7 +69,6 @@ def k0(
 
     Example: initctl k0 counts/ --init config.json -o k0/
     """
-    from structinit_core.diagnose import Report
     from structinit_core.recipes.k0 import K0Job, K0Method, plan_k0
     from structinit_core.recipes.k0 import k0 as solve_into
 
@@ -92,7 +92,5 @@ def k0(
     progress = TerminalProgress(quiet)
     with progress.running():
         made = solve_into(job, output, force=force, progress=progress)
-    if progress.draws:
-        text = (output / "report.json").read_text(encoding="utf-8")
-        progress.report(Report.model_validate_json(text))
+    show_published(output, progress)
     print_published(output, made, json, progress)
