@@ -34,7 +34,7 @@ def claim_notes(claims: Sequence[Claim], arms: Sequence[ArmResult]) -> Iterator[
     """A sentence for each claim and arm it is held against, where the race has both.
 
     A claim holds, or does not, where the 95 % interval of the paired difference lies wholly
-    within the claimed range, or wholly outside; otherwise nothing is shown.
+    within the claimed range, or wholly outside; otherwise it is not shown.
     """
     known = {arm.source: arm for arm in arms}
     for claim in claims:
@@ -76,8 +76,9 @@ def _holds(claim: Claim, found: Estimate) -> str:
     if found.low is None or found.high is None:
         return "one seed shows nothing"
     if least < found.low and found.high < most:
-        size = found.mean / claim.difference
-        return f"holds, {size:.0%} of it" if math.inf in map(abs, claim.claimed) else "holds"
+        if 0 not in claim.claimed:
+            return "holds"
+        return f"the sign holds, {found.mean / claim.difference:.0%} of the size"
     if found.high <= least or found.low >= most:
         return "does not hold"
-    return "not shown, its interval reaches beyond the claim"
+    return "not shown"
