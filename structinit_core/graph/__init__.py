@@ -15,7 +15,9 @@ from structinit_core.graph.prediction import (
     directed,
     filtered_ranks,
     fit_paths,
+    open_paths,
     ranks_of,
+    save_paths,
     worth,
 )
 from structinit_core.graph.reading import LinkSource, ReadFacts, read_graph
@@ -53,10 +55,12 @@ __all__ = [
     "link_references",
     "numbered_like",
     "open_graph",
+    "open_paths",
     "pagerank",
     "ranks_of",
     "read_graph",
     "save_graph",
+    "save_paths",
     "split_links",
     "tri_kernel",
     "walk_references",

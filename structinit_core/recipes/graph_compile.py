@@ -9,7 +9,6 @@ import numpy as np
 from structinit_core.artifact import (
     is_up_to_date,
     locked,
-    pretty_json,
     refuse_foreign,
     refuse_overlap,
     staged,
@@ -17,20 +16,10 @@ from structinit_core.artifact import (
 from structinit_core.blueprint import make_blueprint
 from structinit_core.checkpoint import CHECKPOINT_KIND, write_checkpoint, write_directory
 from structinit_core.corpus import GRAPH_FRAME, write_graph_tokenizers
-from structinit_core.graph import (
-    Focus,
-    Graph,
-    PathOptions,
-    directed,
-    fit_paths,
-    pagerank,
-)
+from structinit_core.graph import Graph, pagerank
 from structinit_core.initializers.graph import (
     GraphShape,
     GraphTokens,
-    Keys,
-    choose_keys,
-    compile_graph,
     suggested_heads,
     suggested_keys,
     suggested_width,
@@ -38,14 +27,16 @@ from structinit_core.initializers.graph import (
 from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.graph_forecast import forecast, refuse_unfit
+from structinit_core.recipes.graph_growth import Since, opened, recipe_so_far
 from structinit_core.recipes.graph_job import GraphCompileJob
 from structinit_core.recipes.graph_links import ReadLinks, read_links
+from structinit_core.recipes.graph_made import made_from, made_in_full
+from structinit_core.recipes.graph_state import GROWTH, save_growth
 from structinit_core.recipes.record import Recorder
 
 QUARANTINE = "quarantine.jsonl"
 _LAYERS, _SHALLOW = 4, 2
-_SMALL, _LARGE = 1 << 11, 1 << 18
-_FEW_PATHS = PathOptions(ends=300, bodies=30, links=300, entries=1 << 20)
+_SMALL = 1 << 11
 
 
 def graph_compile(
@@ -55,30 +46,35 @@ def graph_compile(
 
     ``output`` holds a Hugging Face directory whose vocabulary are the relations, both ways, and
     the particles, ``report.json``, ``manifest.json``, ``run.json`` and, where rows were bad,
-    ``quarantine.jsonl``. Same job, same bytes of all but ``run.json``, on one machine class with
-    a fixed number of threads.
+    ``quarantine.jsonl``; ``growth/`` is what ``job.since`` goes on from later. Same job, and same
+    checkpoint to go on from, same bytes of all but ``run.json``, on one machine class with a
+    fixed number of threads.
 
     Raises:
         any :class:`~structinit_core.errors.StructinitError`; nothing is then published.
     """
     record = Recorder(progress or Silent())
     refuse_overlap(output, job.paths())
+    if job.since is not None and job.since.resolve() != output.resolve():
+        refuse_overlap(output, [job.since])
     with locked(output):
         refuse_foreign(output, CHECKPOINT_KIND, force)
         record.stage("hashing inputs")
-        recipe = job.recipe()
-        if is_up_to_date(output, recipe):
+        if is_up_to_date(output, recipe_so_far(job, output)):
             return False
-        hashes: dict[Path, str] = {}
-        with staged(output, recipe, hashes) as work:
-            read = read_links(job, work / QUARANTINE, record)
-            if job.faithful:
-                from structinit_core.recipes.faithful import compile_faithful
+        with opened(job, output) as since:
+            recipe = job.recipe(job.growing(since.content) if job.since else None)
+            hashes: dict[Path, str] = {}
+            with staged(output, recipe, hashes) as work:
+                read = read_links(job, work / QUARANTINE, record)
+                if job.faithful:
+                    from structinit_core.recipes.faithful import compile_faithful
 
-                compile_faithful(job, read, work, record, hashes)
-            else:
-                compile_links(job, read, work, record, hashes)
-            record.write(work)
+                    compile_faithful(job, read, work, record, hashes)
+                else:
+                    compile_links(job, read, work, record, hashes, since)
+                since.refuse_change()
+                record.write(work)
     return True
 
 
@@ -109,34 +105,39 @@ def compile_links(
     work: Path,
     progress: Progress,
     hashes: dict[Path, str] | None = None,
+    since: Since | None = None,
 ) -> None:
-    """Write the checkpoint of the links ``read`` into ``work``, without publishing it."""
+    """Write the checkpoint of the links ``read`` into ``work``, without publishing it.
+
+    An increment of ``since`` where that is near enough, else a full compilation.
+    """
     from structinit_core.recipes.graph_report import graph_report
 
     graph = read.graph
     shape = shape_of(job, graph)
+    since = (since or Since()).compared(graph, known_keys(graph), shape.keys)
+    progress.stage("focus")
+    focus = pagerank(graph, start=since.focus)
+    since = since.moved_to(focus, job.full_beyond)
+    if since.reason is not None:
+        progress.warn(f"compiled in full: {since.reason}")
+    if since.grows and since.state is not None:
+        shape = since.state.shape
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
     blueprint = make_blueprint(shape.config(tokens))
     refuse_unfit(
         forecast(graph, shape, known_keys(graph), blueprint, job.memory_bytes), job.memory_bytes
     )
     device, _ = resolve_device(job.device, shape.keys * shape.width**2)
-    progress.stage("focus")
-    focus = pagerank(graph)
-    keys = store_plan(job, graph, shape, focus, progress)
-    parts = compile_graph(
-        graph, keys, focus.values, blueprint, seed=job.seed, device=device, progress=progress
-    )
+    if since.grows:
+        made = made_from(job, graph, blueprint, focus, since, progress)
+    else:
+        made = made_in_full(job, graph, shape, blueprint, focus, since, device, progress)
     progress.stage("writing", len(blueprint.tensors))
     write_checkpoint(
-        work,
-        blueprint.tensors,
-        parts.tensors(blueprint, job.seed),
-        progress,
-        shard_bytes=job.shard_bytes,
-        hashes=hashes,
+        work, blueprint.tensors, made.tensors, progress, shard_bytes=job.shard_bytes, hashes=hashes
     )
-    del parts
+    save_growth(work / GROWTH, graph, shape, made.focus, made.kept, made.model)
     names = (graph.relations, graph.particles, graph.labels)
     write_graph_tokenizers(work, *names, tokens.slots, blueprint.context)
     write_directory(work, blueprint, None, GRAPH_FRAME)
@@ -152,36 +153,10 @@ def compile_links(
         shape,
         blueprint,
         focus,
-        keys,
-        paths=path_options(graph) if job.predict else None,
+        made,
+        since,
         seed=job.seed,
         device=device,
         progress=progress,
     )
-    (work / "report.json").write_text(
-        pretty_json(report.model_dump(mode="json", by_alias=True)), encoding="utf-8"
-    )
-
-
-def store_plan(
-    job: GraphCompileJob, graph: Graph, shape: GraphShape, focus: Focus, progress: Progress
-) -> Keys:
-    """The keys to store, with what relation paths predict if that is asked for.
-
-    Links are worth their weight, times the focus of both their ends where all weigh the same.
-    """
-    tokens = GraphTokens(len(graph.relations), len(graph.particles))
-    model = None
-    if job.predict:
-        progress.stage("relation paths")
-        model = fit_paths(directed(graph), path_options(graph))
-    progress.stage("choosing keys")
-    value = graph.weight
-    if np.ptp(value) == 0:
-        value = focus.values[graph.subject] + focus.values[graph.object]
-    return choose_keys(graph, model, tokens, shape.keys, value)
-
-
-def path_options(graph: Graph) -> PathOptions:
-    """How much is looked at to fit paths: less for each relation above 2^18 particles."""
-    return PathOptions() if len(graph.particles) <= _LARGE else _FEW_PATHS
+    report.write(work)

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from pydantic import BaseModel, ConfigDict
 
 from structinit_core.blueprint import make_blueprint
+from structinit_core.errors import UsageError
 from structinit_core.graph.statistics import graph_statistics
 from structinit_core.initializers.graph import GraphTokens
 from structinit_core.progress import Progress, Silent
@@ -43,8 +44,11 @@ def plan_graph(job: GraphCompileJob, progress: Progress | None = None) -> GraphP
     """The forecast of ``job`` and the statistics of its graph; reads all links, writes nothing.
 
     Raises:
+        UsageError: a checkpoint to go on from is named.
         as :func:`~structinit_core.recipes.graph_compile.graph_compile` while it reads.
     """
+    if job.since is not None:
+        raise UsageError("what is planned is a full compilation", hint="leave out --since")
     progress = progress or Silent()
     with TemporaryDirectory() as scratch:
         read = read_links(job, Path(scratch) / "quarantine.jsonl", progress)

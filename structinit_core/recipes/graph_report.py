@@ -16,15 +16,21 @@ from structinit_core.diagnose.links import (
     recall,
     walk_losses,
 )
-from structinit_core.graph import Focus, Graph, PathOptions, directed
-from structinit_core.initializers.graph import GraphShape, GraphTokens, Keys
+from structinit_core.graph import Focus, directed
+from structinit_core.initializers.graph import GraphShape, GraphTokens
 from structinit_core.linalg import Device, generator
 from structinit_core.model import load_model, silenced
 from structinit_core.progress import Progress
+from structinit_core.recipes.graph_growth import Since
 from structinit_core.recipes.graph_links import ReadLinks
+from structinit_core.recipes.graph_made import Made
 
 _RECALLED, _RANKED, _ABLATED = 1 << 11, 1 << 13, 1 << 8
 """At most so many facts and links are drawn to be scored."""
+_OF_GROWN = 1 << 8
+"""The same of facts where an earlier checkpoint has grown, which is to cost little."""
+_LOGITS, _FEW = 1 << 30, 1 << 6
+"""Logits that scoring them may take, unless they are few."""
 _PARTS = {
     "codes": (Role.ATTN_OUT, Role.MLP_DOWN),
     "heads": (Role.MLP_DOWN,),
@@ -40,43 +46,52 @@ def graph_report(
     shape: GraphShape,
     blueprint: Blueprint,
     focus: Focus,
-    keys: Keys,
+    made: Made,
+    since: Since,
     *,
-    paths: PathOptions | None,
     seed: int,
     device: Device,
     progress: Progress,
 ) -> Report:
     """``report.json`` of the checkpoint in ``directory``: sizes, recall, and held-out figures.
 
-    ``paths``: how much was looked at to fit relation paths, if they were. Figures are of
-    transformers' logits. Where there are more facts or links than a bound, so
-    many are drawn by ``seed``.
+    Figures are of transformers' logits. Where there are more facts or links than a bound, so
+    many are drawn by ``seed``. What ``since`` adds is named growth.
     """
     graph = read.graph
+    progress.stage("loading the checkpoint")
     model = load_model(directory, device)
-    known = directed(graph, *([read.held_out] if read.held_out else []), *read.also_true)
-    stored = _drawn(_stored(keys, graph), _RECALLED, seed, "facts")
-    recalled = recall(model, graph, stored, directed(graph), progress)
-    values = _sizes(read, shape, focus, keys) | {
-        "paths.links": paths.links if paths else 0,
-        "paths.bodies": paths.bodies if paths else 0,
-        "recall": recalled.share,
-        "recall.facts": recalled.facts,
-    }
+    affordable = max(_FEW, _LOGITS // blueprint.vocabulary)
+    stored, paths = made.facts, made.paths
+    most = _OF_GROWN if since.grows else _RECALLED
+    drawn = _drawn(stored, min(most, affordable), seed, "facts")
+    recalled = recall(model, graph, drawn, directed(graph), progress)
+    values = (
+        _sizes(read, shape, focus, made, len(stored))
+        | _growth(read, made, since)
+        | {
+            "paths.links": paths.links if paths else 0,
+            "paths.bodies": paths.bodies if paths else 0,
+            "recall": recalled.share,
+            "recall.facts": recalled.facts,
+        }
+    )
     notes = ["all logits are those of the written checkpoint in transformers"]
+    if len(drawn) < len(stored):
+        notes.append(f"{len(drawn)} of {len(stored)} stored facts are drawn and asked for")
     held_out = read.held_out
     if held_out is not None and len(held_out):
-        links = np.stack((held_out.subject, held_out.relation, held_out.object), axis=1)
+        asked = np.stack((held_out.subject, held_out.relation, held_out.object), axis=1)
         lacking = read.left_out.links if read.left_out else 0
-        drawn = _drawn(links, _RANKED, seed, "links")
-        if len(drawn) < len(links):
-            notes.append(f"{len(drawn)} of {len(links)} held-out links are drawn and ranked")
-            lacking = round(lacking * len(drawn) / len(links))
+        known = directed(graph, held_out, *read.also_true)
+        drawn = _drawn(asked, min(_RANKED, affordable), seed, "links")
+        if len(drawn) < len(asked):
+            notes.append(f"{len(drawn)} of {len(asked)} held-out links are drawn and ranked")
+            lacking = round(lacking * len(drawn) / len(asked))
         figures = link_figures(model, graph, drawn, known, progress, lacking=lacking)
         values |= _ranks(figures) | _losses("link", figures.losses)
         values |= _losses("walk", walk_losses(model, graph, drawn[:, [0, 2]], progress))
-        some = _drawn(links, _ABLATED, seed, "ablation")
+        some = _drawn(asked, min(_ABLATED, affordable), seed, "ablation")
         for name, silent in _PARTS.items():
             with silenced(model, _outputs(blueprint, silent)):
                 alone = link_figures(model, graph, some, known, progress)
@@ -90,9 +105,10 @@ def graph_report(
     return Report(subject="graph-compile", checks=checks, notes=tuple(notes))
 
 
-def _sizes(read: ReadLinks, shape: GraphShape, focus: Focus, keys: Keys) -> Values:
+def _sizes(read: ReadLinks, shape: GraphShape, focus: Focus, made: Made, stored: int) -> Values:
     graph, facts = read.graph, read.facts
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    answered = made.kept.answered
     return {
         "particles": len(graph.particles),
         "links": len(graph),
@@ -108,22 +124,28 @@ def _sizes(read: ReadLinks, shape: GraphShape, focus: Focus, keys: Keys) -> Valu
         "width": shape.width,
         "layers": shape.layers,
         "heads": shape.heads,
-        "keys": len(keys),
-        "facts.stored": int(keys.known.sum()),
-        "facts.of_graph": int(keys.known.sum()) / max(2 * len(graph), 1),
-        "facts.per_unit": int(keys.known.sum()) / max(len(keys), 1),
-        "objects.predicted": int((~keys.known).sum()),
+        "keys": len(answered),
+        "keys.left_out": made.left_out,
+        "facts.stored": stored,
+        "facts.of_graph": stored / max(2 * len(graph), 1),
+        "facts.per_unit": stored / max(len(answered), 1),
+        "objects.predicted": int(answered.predicted.sum()),
     }
 
 
-def _stored(keys: Keys, graph: Graph) -> NDArray[np.int32]:
-    """The facts behind the keys: int32 (n, 3) of subject, directed relation, object."""
-    tokens = GraphTokens(len(graph.relations), len(graph.particles))
-    key = np.repeat(np.arange(len(keys)), np.diff(keys.objects.indptr))[keys.known]
-    subject = keys.before[key] - tokens.first_particle
-    relation, inverse = np.divmod(keys.own[key] - 1, 2)
-    columns = (subject, relation + tokens.relations * inverse, keys.objects.indices[keys.known])
-    return np.stack(columns, axis=1).astype(np.int32)
+def _growth(read: ReadLinks, made: Made, since: Since) -> Values:
+    """What became of the checkpoint to go on from, where there was to be one."""
+    if since.path is None and since.reason is None:
+        return {}
+    graph, state = read.graph, since.state
+    return {
+        "growth": "increment" if since.grows else "full",
+        "growth.reason": since.reason,
+        "growth.focus_distance": since.distance,
+        "growth.particles": len(graph.particles) - state.particles if state else None,
+        "growth.links": len(graph) - len(state.links["subject"]) if state else None,
+        "growth.keys": made.solved,
+    }
 
 
 def _drawn(rows: NDArray[np.int32], most: int, seed: int, name: str) -> NDArray[np.int32]:

@@ -5,9 +5,10 @@
 
 Writes FOLDER/links.csv if it is not there (``graph_links.py``: 3.1 M particles, each with a link,
 2.7 M links, 12 semcons), compiles it in a process of its own, and prints its seconds by stage, CPU
-seconds, peak memory, parameters and the size of the checkpoint, which is removed again. ``--twice``
-compiles once more into another folder and compares all files but ``run.json``. Bar: 180 s on two
-cores and 8 GiB; the folder needs 4 GB, twice as much with ``--twice``.
+seconds, peak memory, parameters, the size of the checkpoint and the recall of what is stored; the
+checkpoint is removed again. ``--twice`` compiles once more into another folder and compares all
+files but ``run.json``. Bar: 180 s on two cores and 8 GiB; the folder needs 4 GB, twice as much with
+``--twice``.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def compile_into(links: Path, output: Path, memory: str, options: list[str]) -> 
     files = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     weights = sum(path.stat().st_size for path in output.glob("*.safetensors"))
     print(f"parameters: {weights // 4:,}; checkpoint: {files / 1e9:.2f} GB")
-    shown = ("particles", "links", "width", "layers", "heads", "keys", "facts.stored")
+    shown = ("particles", "links", "width", "layers", "heads", "keys", "facts.stored", "recall")
     values = {check["name"]: check["value"] for check in report["checks"]}
     print(", ".join(f"{name} {values[name]:,}" for name in shown))
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from structinit_core.errors import LimitError, UsageError
 from structinit_core.graph import LinkSource
+from structinit_core.linalg import generator
+from structinit_core.recipes import graph_report
 from structinit_core.recipes.graph_compile import graph_compile
 from structinit_core.recipes.graph_job import GraphCompileJob
 
@@ -82,3 +85,24 @@ def test_what_is_too_large_is_refused_before_it_is_made(tmp_path: Path) -> None:
 def test_other_true_links_need_some_to_rank() -> None:
     with pytest.raises(UsageError, match="held-out"):
         GraphCompileJob(LinkSource([FAMILY]), also_true=(FAMILY,))
+
+
+def test_a_narrow_model_of_many_particles_recalls_what_it_stores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, links = generator(0, "narrow"), 3000
+    subject, object_ = (np.minimum(draw.zipf(1.5, links), 4000) for _ in range(2))
+    spread = draw.permutation(2 * links) < links
+    ends = np.where(spread, draw.integers(0, 4000, 2 * links), np.append(subject, object_))
+    rows = [f"p{ends[i]}\tr{i % 3}\tp{ends[links + i]}" for i in range(links)]
+    (tmp_path / "links.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    monkeypatch.setattr(graph_report, "_LOGITS", 1 << 20)
+    job = GraphCompileJob(LinkSource([tmp_path / "links.tsv"]), width=128, heads=4, layers=2)
+    graph_compile(job, tmp_path / "out")
+    figures = _figures(tmp_path / "out")
+    assert figures["recall"] > 0.99
+    assert figures["recall.facts"] < figures["facts.stored"]
+    assert 0.5 < figures["facts.of_graph"] < 1 < figures["facts.per_unit"]
+    assert figures["paths.links"] == figures["objects.predicted"] == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert any("stored facts are drawn" in note for note in report["notes"])

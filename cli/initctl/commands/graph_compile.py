@@ -43,6 +43,13 @@ class BareFaithful(TyperCommand):
         return super().parse_args(ctx, args)
 
 
+class FoldIn(StrEnum):
+    """The library's ways of folding in by name."""
+
+    SVD = "svd"
+    NEIGHBOURS = "neighbours"
+
+
 def graph_compile(
     links: Annotated[
         list[Path],
@@ -113,6 +120,24 @@ def graph_compile(
         ),
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx beside, too.")] = False,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PREVIOUS",
+            help="Go on from the checkpoint of fewer of these links; it may be OUT itself.",
+        ),
+    ] = None,
+    full_beyond: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="X",
+            help="Compile in full once focus has moved further since that was done, in L1 (0-2).",
+        ),
+    ] = 0.05,
+    fold_in: Annotated[
+        FoldIn, typer.Option(help="Codes of new particles: by the SVD, or their neighbours' mean.")
+    ] = FoldIn.SVD,
     seed: o.Seed = 0,
     device: o.Device = "auto",
     memory: o.Memory = "4G",  # type: ignore[assignment]
@@ -150,6 +175,9 @@ def graph_compile(
         predict=paths,
         faithful=faithful.value if faithful else None,
         onnx=onnx,
+        since=since,
+        full_beyond=full_beyond,
+        fold_in=fold_in.value,
         seed=seed,
         device=device,
         memory_bytes=memory,

@@ -12,6 +12,7 @@ import typer
 
 from initctl import options as o
 from initctl.console import TerminalProgress, print_json, print_published
+from initctl.graph_predictions import race_predictions
 from initctl.k0_table4 import race_k0_table4
 from initctl.texts import refuse_twice, text_paths
 
@@ -35,13 +36,19 @@ class Preset(StrEnum):
     DPI_SAMPLING = "dpi-sampling"
     PAIRED_VIEWS = "paired-views"
     K0_TABLE4 = "k0-table4"
+    GRAPH_PREDICTIONS = "graph-predictions"
 
 
 _TEXT = ("corpus", "valid", "tokenizer", "train_tokenizer", "documents", "text_field")
 _ANY = ("output", "preset", "seeds", "seed", "device", "jobs", "json", "quiet", "plan")
+_GRAPHS = ("wordnet", "debian")
 _TAKEN = {
     Preset.PAIRED_VIEWS: (*_ANY, *_TEXT, "config", "memory"),
     Preset.K0_TABLE4: (*_ANY, "steps"),
+    Preset.GRAPH_PREDICTIONS: (
+        *(*_ANY, "corpus", "documents", "text_field", *_GRAPHS),
+        *("steps", "sweep_steps", "batch_tokens", "eval_tokens", "rate"),
+    ),
 }
 """Options of the presets that have networks of their own; the others take all."""
 
@@ -91,13 +98,22 @@ def race(
             help="standard, smoke: steps, batch, rates, seeds and arms where not given. "
             "dpi-table1, dpi-table5-code, dpi-ablation, dpi-sampling: likewise, to repeat the "
             "tables of seed 001 beside correct baselines; network dpi-5m and a tokenizer of 8,192 "
-            "where not given. Two have "
+            "where not given. Three have "
             "networks and arms of their own: paired-views, the compute-matched protocol of seed "
             "002, takes texts, --config and seeds; k0-table4, what training does to the cosine of "
             "seed 004, has its own text too and takes --steps and seeds; it begins anew where it "
-            "was interrupted."
+            "was interrupted; as does graph-predictions, which tests four predictions of seed 000 "
+            "on --wordnet, --debian and, as a general text, --corpus."
         ),
     ] = Preset.STANDARD,
+    wordnet: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="graph-predictions: edges.tsv.gz and synsets.tsv.gz."),
+    ] = None,
+    debian: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="graph-predictions: edges.tsv.gz and packages.tsv.gz."),
+    ] = None,
     tokenizer: o.TokenizerFile = None,
     train_tokenizer: o.TrainTokenizer = None,
     documents: o.Border = o.Documents.BLANK,
@@ -156,6 +172,10 @@ def race(
         parse_arms,
         race_starts,
     )
+    from structinit_core.race.graph_predictions import (
+        GraphPredictionsProtocol,
+        GraphPredictionsRace,
+    )
     from structinit_core.race.paired_views import (
         PairedViewsProtocol,
         PairedViewsRace,
@@ -167,6 +187,8 @@ def race(
     if (taken := _TAKEN.get(preset)) is not None:
         foreign = [name for name in context.params if name not in taken]
         o.refuse(context, foreign, f"is not of --preset {preset.value}")
+    else:
+        o.refuse(context, _GRAPHS, f"is not of --preset {preset.value}")
     chosen = {
         "steps": steps,
         "sweep_steps": sweep_steps,
@@ -181,6 +203,18 @@ def race(
     if preset is Preset.K0_TABLE4:
         table4 = _changed(K0Table4Protocol(), chosen)
         race_k0_table4(output, table4, device, json=json, quiet=quiet, plan=plan)
+        return
+    if preset is Preset.GRAPH_PREDICTIONS:
+        if not (wordnet and debian and corpus):
+            given = {"--wordnet": wordnet, "--debian": debian, "--corpus": corpus}
+            missing = next(name for name, value in given.items() if not value)
+            raise UsageError(f"Missing option '{missing}'", hint="it is tested on all three")
+        tested = _changed(GraphPredictionsProtocol(), chosen)
+        with text_paths(corpus) as general:
+            predictions = GraphPredictionsRace(
+                wordnet, debian, general, tested, Border(documents.value), text_field, device
+            )
+            race_predictions(output, predictions, json=json, quiet=quiet, plan=plan)
         return
     if not corpus or not valid:
         missing = "--valid" if corpus else "--corpus"

@@ -6,6 +6,7 @@ from structinit_core.graph.prediction.model import PathModel, PathOptions, fit_p
 from structinit_core.graph.prediction.predictions import Predictions
 from structinit_core.graph.prediction.prior import Prior, fit_prior
 from structinit_core.graph.prediction.ranking import Ranking, filtered_ranks, ranks_of
+from structinit_core.graph.prediction.stored import open_paths, save_paths
 
 __all__ = [
     "Directed",
@@ -20,7 +21,9 @@ __all__ = [
     "filtered_ranks",
     "fit_paths",
     "fit_prior",
+    "open_paths",
     "ranks_of",
+    "save_paths",
     "valuable",
     "worth",
 ]

@@ -13,7 +13,8 @@ from structinit_core.graph.prediction.logit import Choices, newton
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_NUMBERS = 4
+NUMBERS = 4
+"""Features of a particle that are no relation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +43,15 @@ class Prior:
         """The same of a particle of each kind: float64 (G,)."""
         links, weights = self.kinds.links, self.weights[relation]
         degrees = _Degrees.of(self.kinds, relation)
-        of_runs = weights[_NUMBERS + links.run_relation]
+        of_runs = weights[NUMBERS + links.run_relation]
         of_runs[links.run_relation == links.inverse(relation)] = 0
         present = np.bincount(links.owner, of_runs, minlength=links.particles)
-        scores = degrees.features(degrees.here, degrees.all) @ weights[:_NUMBERS] + present
+        scores = degrees.features(degrees.here, degrees.all) @ weights[:NUMBERS] + present
         return np.asarray(scores - self.log_normaliser[relation])
 
     def left_out(self, relation: int, objects: NDArray[np.int32]) -> Floats:
         """The same of the objects of n links of r, each as if its link were not there: (n,)."""
-        degrees, weights = _Degrees.of(self.kinds, relation), self.weights[relation, :_NUMBERS]
+        degrees, weights = _Degrees.of(self.kinds, relation), self.weights[relation, :NUMBERS]
         of = self.kinds.of[objects]
         with_it = degrees.features(degrees.here[of], degrees.all[of])
         without = degrees.features(degrees.here[of] - 1, degrees.all[of] - 1)
@@ -64,7 +65,7 @@ def fit_prior(links: Directed) -> Prior:
     Time O((G + runs of the kinds) · features a particle) a step and relation, memory some 100
     bytes a kind and 20 a run of one.
     """
-    weights = np.zeros((links.relations, _NUMBERS + links.relations))
+    weights = np.zeros((links.relations, NUMBERS + links.relations))
     normalisers = np.zeros(links.relations)
     kinds = alike(links)
     for relation in range(links.relations):
@@ -135,22 +136,22 @@ def _discount(counts: Ints, times: Floats) -> float:
 
 def _choices(kinds: Alike, relation: int, degrees: _Degrees) -> Choices:
     """All particles as the candidates of one query, asked once for each link of r."""
-    links, features = kinds.links, _NUMBERS + kinds.links.relations
+    links, features = kinds.links, NUMBERS + kinds.links.relations
     count = links.particles
     other = links.run_relation != links.inverse(relation)
     owner = links.owner[other]
-    rows = np.r_[0, np.cumsum(_NUMBERS + np.bincount(owner, minlength=count))]
+    rows = np.r_[0, np.cumsum(NUMBERS + np.bincount(owner, minlength=count))]
     is_number = np.zeros(rows[-1], np.bool_)
-    is_number[rows[:-1, None] + np.arange(_NUMBERS)] = True
+    is_number[rows[:-1, None] + np.arange(NUMBERS)] = True
     feature, value = np.empty(rows[-1], np.int32), np.ones(rows[-1], np.float32)
-    feature[is_number] = np.tile(np.arange(_NUMBERS), count)
-    feature[~is_number] = _NUMBERS + links.run_relation[other]
+    feature[is_number] = np.tile(np.arange(NUMBERS), count)
+    feature[~is_number] = NUMBERS + links.run_relation[other]
     value[is_number] = degrees.features(degrees.here, degrees.all).ravel()
     chosen = np.zeros(features)
     asked = degrees.here * kinds.times
     np.add.at(chosen, feature[~is_number], asked[owner])
     without = degrees.features(np.maximum(degrees.here - 1, 0), np.maximum(degrees.all - 1, 0))
-    chosen[:_NUMBERS] = asked @ without
+    chosen[:NUMBERS] = asked @ without
     return Choices(
         queries=np.array([0, count]),
         rows=rows.astype(np.int64),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from structinit_core.initializers.closed_form import LogBilinear
 from structinit_core.initializers.closed_form.parts import as_float
@@ -17,11 +18,17 @@ SHIFT = 0.0
 _FLOOR = 1e-3
 """Of the mean mass of a token: what one has that never follows another."""
 
+Floats = NDArray[np.float64]
 
-def log_ratio(table: sp.csr_array) -> sp.csr_array:
-    """max(0, ln(C_ab·ΣC / (c_a·c_b)) − shift) where C_ab > 0, c_b smoothed: CSR float32."""
-    rows = np.maximum(table.sum(axis=1), 1e-300)
-    columns = np.maximum(table.sum(axis=0), 1e-300) ** SMOOTHING
+
+def log_ratio(table: sp.csr_array, sums: tuple[Floats, Floats] | None = None) -> sp.csr_array:
+    """max(0, ln(C_ab·ΣC / (c_a·c_b)) − shift) where C_ab > 0, c_b smoothed: CSR float32.
+
+    ``sums``: of all rows and columns, where ``table`` does not hold every entry.
+    """
+    sums = (table.sum(axis=1), table.sum(axis=0)) if sums is None else sums
+    rows = np.maximum(sums[0], 1e-300)
+    columns = np.maximum(sums[1], 1e-300) ** SMOOTHING
     columns /= columns.sum()
     ratio = sp.csr_array(table, copy=True)
     into = np.repeat(np.arange(table.shape[0]), np.diff(table.indptr))
@@ -47,15 +54,20 @@ def factorised(
         sparse_operator(ratio), most, generator(seed, "graph", "codes"), tolerance=1e-2, start=start
     )
     root = np.sqrt(factor.values.astype(np.float64))
-    mass = np.asarray(table.sum(axis=0), np.float64)
-    bias = np.log(mass + _FLOOR * mass.mean())
-    bias -= np.log(np.exp(bias).sum())
+    bias = log_prior(np.asarray(table.sum(axis=0), np.float64))
     missing = (0, 0), (0, rank - len(root))
     left, right = (
         as_float(np.pad(np.asarray(side * root), missing)) for side in (factor.left, factor.right)
     )
-    codes = LogBilinear(left, right, as_float(np.asarray(bias, np.float64)))
+    codes = LogBilinear(left, right, as_float(bias))
     share = fit_gain(codes, table, seed) ** 0.5
     left *= share
     right *= share
     return codes, factor
+
+
+def log_prior(mass: Floats) -> Floats:
+    """Log-prior ln p_b of tokens that follow with this mass, (V,); none of them is impossible."""
+    bias: Floats = np.log(mass + _FLOOR * mass.mean())
+    bias -= np.log(np.exp(bias).sum())
+    return bias

@@ -41,6 +41,25 @@ class Keys:
         """K."""
         return len(self.own)
 
+    def only(self, chosen: NDArray[np.bool_]) -> Keys:
+        """Some of the keys, ``chosen`` (K,)."""
+        entries = np.repeat(chosen, np.diff(self.objects.indptr))
+        rows = sp.csr_array(self.objects[np.flatnonzero(chosen)])
+        parts = self.before[chosen], self.own[chosen], rows, self.others[chosen]
+        return Keys(*parts, self.known[entries])
+
+    def facts(self, tokens: GraphTokens) -> NDArray[np.int32]:
+        """Their known objects, (n, 3) of subject, directed relation, object."""
+        key = np.repeat(np.arange(len(self)), np.diff(self.objects.indptr))[self.known]
+        subject, relation = self.before - tokens.first_particle, tokens.directed(self.own)
+        columns = subject[key], relation[key], self.objects.indices[self.known]
+        return np.stack(columns, axis=1).astype(np.int32)
+
+    def predicted(self) -> NDArray[np.int32]:
+        """How many objects of each key are no links, (K,)."""
+        key = np.repeat(np.arange(len(self)), np.diff(self.objects.indptr))
+        return np.bincount(key[~self.known], minlength=len(self)).astype(np.int32)
+
 
 def choose_keys(
     graph: Graph,
@@ -68,28 +87,56 @@ def choose_keys(
     weights = np.tile(graph.weight, 2)[kept]
     shape = (len(order), len(graph.particles))
     known = sp.coo_array((weights, (place[which][kept], object_[kept])), shape=shape).tocsr()
+    keys = known_keys(query[order], known, model, tokens)
+    if model is None:
+        return keys
+    new = _new_queries(model, query, room - len(order), relations)
+    fresh, their_others = _chances(new, shape[1], 1.0, np.ones(len(new)))
+    asked = new.subject.astype(np.int64) * (2 * relations) + new.relation
+    return _keys(
+        np.concatenate((query[order], asked)),
+        sp.csr_array(sp.vstack((keys.objects, fresh))),
+        np.concatenate((keys.others, their_others)),
+        np.concatenate((keys.known, np.zeros(fresh.nnz, np.bool_))),
+        tokens,
+    )
+
+
+def known_keys(
+    asked: NDArray[np.int64], weights: sp.csr_array, model: PathModel | None, tokens: GraphTokens
+) -> Keys:
+    """Keys of queries s·2S + r, (K,), whose known objects have ``weights``, CSR (K, P)."""
     share = _SURE if model is None else KNOWN
-    known = sp.csr_array(sp.diags_array(share / known.sum(axis=1)) @ known)
+    known = sp.csr_array(sp.diags_array(share / weights.sum(axis=1)) @ weights)
     known.sort_indices()
-    asked = query[order]
     if model is None:
         others = np.full(len(asked), 1 - share)
         return _keys(asked, known, others, np.ones(known.nnz, np.bool_), tokens)
-    here = model.predict(*_split(asked, relations), PREDICTED)
+    here = model.predict(*_split(asked, tokens.relations), PREDICTED)
     least = np.minimum.reduceat(known.data, known.indptr[:-1])
-    chances, others = _chances(here, shape[1], 1 - KNOWN, least * np.exp(-MARGIN))
-    new = _new_queries(model, query, room - len(order), relations)
-    fresh, their_others = _chances(new, shape[1], 1.0, np.ones(len(new)))
-    objects = sp.csr_array(sp.vstack((known + chances, fresh)))
+    chances, others = _chances(here, known.shape[1], 1 - KNOWN, least * np.exp(-MARGIN))
+    objects = sp.csr_array(known + chances)
     objects.sort_indices()
-    asked = np.concatenate((asked, new.subject.astype(np.int64) * (2 * relations) + new.relation))
-    return _keys(
-        asked,
-        objects,
-        np.concatenate((others, their_others)),
-        _among(objects, known),
-        tokens,
-    )
+    return _keys(asked, objects, others, _among(objects, known), tokens)
+
+
+def at_home(keys: Keys) -> Keys:
+    """``keys`` with what a short answer holds: every object in one key of several, at most.
+
+    That is the most valuable one which names it, its home; keys of a single object name it
+    whatever its home. Facts beyond these and predictions are left out, and keys of nothing.
+    """
+    row = np.repeat(np.arange(len(keys)), np.diff(keys.objects.indptr))
+    counts = np.bincount(row[keys.known], minlength=len(keys))
+    several = np.flatnonzero(keys.known & (counts[row] > 1))
+    _, first = np.unique(keys.objects.indices[several], return_index=True)
+    kept = keys.known & (counts[row] == 1)
+    kept[several[first]] = True
+    cells = row[kept], keys.objects.indices[kept]
+    objects = sp.coo_array((keys.objects.data[kept], cells), shape=keys.objects.shape).tocsr()
+    some = np.flatnonzero(np.diff(objects.indptr))
+    known = np.ones(objects.nnz, np.bool_)
+    return Keys(keys.before[some], keys.own[some], objects[some], keys.others[some], known)
 
 
 def _among(objects: sp.csr_array, known: sp.csr_array) -> NDArray[np.bool_]:

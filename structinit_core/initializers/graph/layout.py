@@ -27,8 +27,13 @@ COPIED = 0.4
 APART = 0.35
 """The largest cosine of two relations' identity codes."""
 _FILLERS, _DRAWS = 2, 4096
+_ROOM = 1.05
+"""Length of a prediction code with its fillers, over the longest code."""
 _KINDS = 3
 _LEAST, _CODE = 8, 32
+_ANSWER_BITS = 3
+"""Answer dimensions for each bit of a token's number, before prediction codes have more than 8."""
+_MIXED = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _BLOCK_ELEMENTS = 1 << 22
 
 Floats = NDArray[np.float64]
@@ -76,10 +81,11 @@ class GraphStream:
     """The rows of a compiled graph and what norms make of them.
 
     embed: float32 (V, d); position as in closed-form. codes: as they stand in the rows, long
-    ones clipped. identity: int8 (V, own), the signs of the identity codes. level: of the
-    constant, and of a row's kind. scale: what a prediction code is multiplied by. first, later:
-    what norms before and after the first attention multiply the stream by. length: of an
-    identity code in a row; position_length: of a position.
+    ones clipped; of a graph that has grown those of the new tokens. identity: int8 (V, own), the
+    signs of the identity codes. level: of the constant, and of a row's kind. scale: what a
+    prediction code is multiplied by. first, later: what norms before and after the first
+    attention multiply the stream by. length: of an identity code in a row; position_length: of
+    a position.
     """
 
     embed: Tensor
@@ -100,20 +106,27 @@ class GraphStream:
 def divide_graph(blueprint: Blueprint) -> GraphDimensions:
     """The division of d: one head's width for each of the two codes, the rest for answers.
 
+    Where d is narrow for the vocabulary, of b bits, an identity code has at least b + 1
+    dimensions, which tell all tokens apart, and answers 3b rather than long prediction codes.
+
     Raises:
         IncompatibleError: d is too small.
     """
     width = blueprint.width
     positions = 2 * max(1, min(8, width // 16)) if blueprint.learned_positions else 0
     lost = 1 if blueprint.norm is Norm.LAYER else 0
+    bits = blueprint.vocabulary.bit_length()
     code = min(blueprint.head_width, max(_CODE, width // 10), width // 6)
-    answer = width - lost - positions - 1 - _KINDS - 4 * code
+    own = min(blueprint.head_width, max(code, bits + 1))
+    free = width - lost - positions - 1 - _KINDS - 2 * own
+    code = min(code, max(_LEAST + _FILLERS, (free - _ANSWER_BITS * bits) // 2))
+    answer = free - 2 * code
     if code - _FILLERS < _LEAST or answer < _LEAST:
         raise IncompatibleError(
             f"width {width} with heads of {blueprint.head_width} is too small for a graph, "
             "96 with heads of 16 is not"
         )
-    return GraphDimensions(code - _FILLERS, code, answer, positions)
+    return GraphDimensions(code - _FILLERS, own, answer, positions)
 
 
 def place_graph(
@@ -122,51 +135,100 @@ def place_graph(
     """Rows of length √d: constant | kind | prediction code and fillers | identity code.
 
     ``added`` is the largest length of what maps add to a prediction code, in its own units: it
-    stays half the length of a token's. Identity codes are random
-    signs drawn in the order of tokens, so that new particles change no row. Cost V·d².
+    stays half the length of a token's. New particles change no row while the vocabulary has as
+    many bits. Cost V·d².
     """
-    size, width = divide_graph(blueprint), blueprint.width
-    at = GraphCoordinates(*coordinates(blueprint, size.blocks, seed))
     rows, _, longest = clip(codes.left.double().numpy())
     # Heads that are not asked read the frame: it adds nothing.
     rows[FRAME_ID] = 0
+    scale = np.sqrt(PREDICTED * blueprint.width) / (_ROOM * max(longest, 2 * added))
+    clipped = LogBilinear(torch.from_numpy(rows.astype(np.float32)), codes.right, codes.bias)
+    return placed(rows, clipped, float(scale), tokens, blueprint, seed)
+
+
+def longest_code(scale: float, width: int) -> float:
+    """How long a prediction code may be that is multiplied by ``scale`` in a row."""
+    return float(np.sqrt(PREDICTED * width) / (_ROOM * scale))
+
+
+def placed(
+    rows: Floats,
+    codes: LogBilinear,
+    scale: float,
+    tokens: GraphTokens,
+    blueprint: Blueprint,
+    seed: int,
+    earlier: Tensor | None = None,
+) -> GraphStream:
+    """The stream of prediction codes ``rows`` (n, r), none longer than :func:`longest_code`.
+
+    They are of the last n tokens; ``earlier`` (V - n, d) are the rows of all others, as they
+    stand in a checkpoint. ``codes`` are those of the n tokens. Cost n·d².
+    """
+    size, width = divide_graph(blueprint), blueprint.width
+    at = GraphCoordinates(*coordinates(blueprint, size.blocks, seed))
     room = np.sqrt(PREDICTED * width)
-    scale = room / (1.05 * max(longest, 2 * added))
     rows_count = tokens.vocabulary
     fillers = _signs(rows_count, _FILLERS, seed, "fillers")
-    identity = _signs(rows_count, size.own, seed, "identity")
+    identity = distinct_signs(rows_count, size.own, seed)
     identity[1 : tokens.first_particle] = codes_apart(tokens.slots, size.own, seed)
     level, length = np.sqrt(CARRIED * width), np.sqrt(OWN * width)
     kinds = np.full(rows_count, 2)
     kinds[1 : tokens.first_particle], kinds[FRAME_ID] = 1, 0
     embed = np.empty((rows_count, width), np.float32)
+    known = rows_count - len(rows)
+    if earlier is not None:
+        embed[:known] = earlier.numpy()
     part = max(1, _BLOCK_ELEMENTS // width)
-    for low in range(0, rows_count, part):
+    for low in range(known, rows_count, part):
         some = slice(low, low + part)
-        code = scale * rows[some]
+        code = scale * rows[low - known : low - known + part]
         missing = np.sqrt(np.maximum(room**2 - (code**2).sum(axis=1), 0) / _FILLERS)
         filled = fillers[some] * missing[:, None]
         own = length / np.sqrt(size.own) * identity[some]
         parts = np.concatenate((code, filled), axis=1) @ at.predict.T + own @ at.own.T
         parts += level * (at.constant.T + at.kinds.T[kinds[some]])
         embed[some] = parts
-    position = position_energy(blueprint)
-    energy = 1 + position + blueprint.norm_epsilon
+    first, later = norms(blueprint)
     return GraphStream(
         embed=torch.from_numpy(embed),
         position=position_table(blueprint, at.positions, seed),
         at=at,
         size=size,
-        codes=LogBilinear(torch.from_numpy(rows.astype(np.float32)), codes.right, codes.bias),
+        codes=codes,
         identity=identity,
         level=float(level),
         scale=float(scale),
-        first=float(energy**-0.5),
-        later=float((energy + 2 * COPIED) ** -0.5),
+        first=first,
+        later=later,
         length=float(length),
-        position_length=float(np.sqrt(position * width)),
+        position_length=float(np.sqrt(position_energy(blueprint) * width)),
         seed=seed,
     )
+
+
+def distinct_signs(count: int, size: int, seed: int) -> NDArray[np.int8]:
+    """Signs (count, size), of which the first 2^(size − 1) rows differ in two places or more.
+
+    The bits of a permutation of the rows' numbers, and their parity. More begin with the same.
+    Source: the permutation as Steele, Lea & Flood 2014, within so many bits; the rest ours.
+    """
+    bits = min(size - 1, 63)
+    mask, half = np.uint64((1 << bits) - 1), np.uint64(-(-bits // 2))
+    start = generator(seed, "graph", "identity").integers(0, 1 << 63, 1, np.uint64)
+    mixed = np.arange(count, dtype=np.uint64)
+    for factor in _MIXED:
+        mixed = ((mixed + start) * np.uint64(factor)) & mask
+        mixed ^= mixed >> half
+    signs = np.empty((count, size), np.int8)
+    parity = np.zeros(count, np.int8)
+    for place in range(size - 1):
+        signs[:, place] = (mixed >> np.uint64(place % bits)).astype(np.int8) & 1
+        parity ^= signs[:, place]
+    signs[:, -1] = parity
+    signs *= 2
+    signs -= 1
+    return signs
 
 
 def codes_apart(count: int, size: int, seed: int) -> NDArray[np.int8]:
@@ -184,6 +246,12 @@ def codes_apart(count: int, size: int, seed: int) -> NDArray[np.int8]:
         bound = bound if len(fit) else bound + 0.05
         codes = np.concatenate((codes, drawn[fit[:1]]))
     return codes
+
+
+def norms(blueprint: Blueprint) -> tuple[float, float]:
+    """What norms multiply the stream by: before the first attention, and later."""
+    energy = 1 + position_energy(blueprint) + blueprint.norm_epsilon
+    return float(energy**-0.5), float((energy + 2 * COPIED) ** -0.5)
 
 
 def _signs(rows: int, size: int, seed: int, name: str) -> NDArray[np.int8]:

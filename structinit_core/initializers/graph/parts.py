@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
@@ -20,6 +22,50 @@ from structinit_core.initializers.stream import Compiled, compiled_stream
 
 _MORE_QUIET = 0.05
 """Of what is no part, over closed-form's, which no map reads."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """K keys that are stored, and with which answers.
+
+    scale: what an answer is multiplied by in the stream; gram: float64 (a, a), Σ y·yᵀ of the
+    objects' answer codes; levels: float64 (2S,), the mean
+    :func:`~structinit_core.initializers.graph.storing.levels` of each directed relation's keys.
+    Of each key: subject, relation: int64 (K,), what it asks, the relation directed; layer, unit:
+    int32, where it stands; hub: int32, which signs its objects share, -1 for none; predicted:
+    int32, how many of its objects are no links.
+    """
+
+    scale: float
+    gram: NDArray[np.float64]
+    levels: NDArray[np.float64]
+    subject: NDArray[np.int64]
+    relation: NDArray[np.int64]
+    layer: NDArray[np.int32]
+    unit: NDArray[np.int32]
+    hub: NDArray[np.int32]
+    predicted: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """K."""
+        return len(self.subject)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the tensors of a compiled graph do not show, and its growth needs.
+
+    values: float32 (r,), singular values of the codes; scale: what a prediction code is
+    multiplied by in a row; longest: the length of the longest right code of a particle;
+    directed: relations in the order of their places; maps: float64 (2S, r, r), in that order.
+    """
+
+    values: NDArray[np.float32]
+    scale: float
+    longest: float
+    directed: tuple[int, ...]
+    maps: NDArray[np.float64]
+    answered: Answered
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,22 @@ _WALKS = 0.5
 """Share of the sequences that are plain walks, where links have types, too."""
 
 
+Cells = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+
+
 def next_tokens(graph: Graph, tokens: GraphTokens, focus: NDArray[np.float64]) -> sp.csr_array:
     """Expected counts of neighbouring tokens: CSR float64 (V, V), of total mass 1.
+
+    The sum of :func:`neighbours` that share a cell.
+    """
+    rows, columns, mass = neighbours(graph, tokens, focus)
+    table = sp.coo_array((mass, (rows, columns)), shape=(tokens.vocabulary,) * 2).tocsr()
+    table.data /= table.data.sum()
+    return table
+
+
+def neighbours(graph: Graph, tokens: GraphTokens, focus: NDArray[np.float64]) -> Cells:
+    """A token, the one after it and how much of it is expected: three (n,) arrays.
 
     Sequences are `subject relation object` and, by inverse tokens, the other way round, each
     link by its weight, and plain walks `p q` between two linked particles, framed at both
@@ -43,7 +57,4 @@ def next_tokens(graph: Graph, tokens: GraphTokens, focus: NDArray[np.float64]) -
     ]
     rows = np.concatenate([np.broadcast_to(a, mass.shape) for a, _, mass in cells])
     columns = np.concatenate([np.broadcast_to(b, mass.shape) for _, b, mass in cells])
-    mass = np.concatenate([part for _, _, part in cells])
-    table = sp.coo_array((mass, (rows, columns)), shape=(tokens.vocabulary,) * 2).tocsr()
-    table.data /= table.data.sum()
-    return table
+    return rows, columns, np.concatenate([part for _, _, part in cells])

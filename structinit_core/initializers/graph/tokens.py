@@ -46,6 +46,11 @@ class GraphTokens:
         ids: Ids = 1 + 2 * (directed % self.relations) + directed // self.relations
         return ids.astype(np.int64)
 
+    def directed(self, tokens: NDArray[np.integer]) -> Ids:
+        """Directed relations of relation tokens."""
+        ids: Ids = (tokens - 1) // 2 + self.relations * ((tokens - 1) % 2)
+        return ids.astype(np.int64)
+
     def relation_token(self, directed: int) -> int:
         """The token of one directed relation."""
         return int(self.relation(np.array([directed]))[0])

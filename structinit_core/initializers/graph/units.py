@@ -44,18 +44,21 @@ def key_units(
 def as_units(
     layer: int,
     up: Tensor,
-    threshold: float | Tensor,
+    threshold: float,
     down: Tensor,
     stream: GraphStream,
     blueprint: Blueprint,
     linear: Tensor | None = None,
 ) -> Units:
-    """Units down·act(up·h − threshold), in a gated block times ``linear``·h, by default 1."""
+    """Units down·act(up·h − threshold), in a gated block times ``linear``·h, by default 1.
+
+    The threshold is read off the constant: it is as long as the rest whatever the norm made of
+    a row to which others have added.
+    """
     constant = as_float(stream.at.constant[:, 0] / (stream.later * stream.level))
-    bias = torch.as_tensor(threshold, dtype=torch.float32).expand(len(up))
+    gate = up - threshold * constant
     if not blueprint.gated:
-        return Units(layer, up, down, bias=-bias)
-    gate = up - bias[:, None] * constant
+        return Units(layer, gate, down)
     passed = constant.expand(len(up), -1) if linear is None else linear
     return Units(layer, passed.contiguous(), down, gate=gate)
 
@@ -65,11 +68,9 @@ def alone(
 ) -> Tensor:
     """What unit i of :func:`as_units` passes on of row i of ``normed``: both (n, d), (n,)."""
     act = ACTIVATIONS[blueprint.activation]
-    compared = (normed * up).sum(dim=1)
-    if not blueprint.gated:
-        return act(compared - threshold)
     constant = normed @ as_float(stream.at.constant[:, 0] / (stream.later * stream.level))
-    return act(compared - threshold * constant) * constant
+    fired = act((normed * up).sum(dim=1) - threshold * constant)
+    return fired * constant if blueprint.gated else fired
 
 
 def map_units(

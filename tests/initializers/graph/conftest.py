@@ -46,7 +46,7 @@ def made(request: pytest.FixtureRequest, family: Graph) -> Made:
     blueprint = make_blueprint(shape.config(tokens))
     keys = choose_keys(family, fit_paths(directed(family)), tokens, shape.keys, family.weight)
     focus = np.full(len(family.particles), 1 / len(family.particles))
-    parts = compile_graph(
+    parts, _ = compile_graph(
         family, keys, focus, blueprint, seed=0, device=torch.device("cpu"), progress=Silent()
     )
     return Made(family, tokens, keys, blueprint, parts)

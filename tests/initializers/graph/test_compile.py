@@ -123,3 +123,21 @@ def test_without_keys_or_relations_less_is_known(made) -> None:
     known = made.keys.known
     mass = [float(p[rows[known], made.keys.objects.indices[known]].double().sum()) for p in chance]
     assert mass[0] > 1.5 * mass[1]
+
+
+def test_a_longer_row_moves_no_threshold(made) -> None:
+    network, keys = _network(made), made.keys
+    ids = torch.from_numpy(_queries(made))[:20]
+    taken, _ = next(network.passed(ids))
+    other = torch.randn(made.blueprint.width, generator=torch.Generator().manual_seed(0))
+    part = next(part for part in made.parts.units if part.layer == 0)
+    basis = torch.linalg.qr(torch.cat((part.up[:64], torch.ones(1, len(other)))).T).Q
+    assert len(keys) > 20
+    # What no unit reads only shortens the rest.
+    unread = other - basis @ (basis.T @ other)
+    fired = [
+        network.activated(part, network.normalised(rows))[..., -1, :] > 1
+        for rows in (taken, taken + 0.5 * taken.norm(dim=-1, keepdim=True) * unread / unread.norm())
+    ]
+    assert fired[0].any()
+    assert torch.equal(*fired)

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 
 from structinit_core.graph import Graph, directed, fit_paths
-from structinit_core.initializers.graph import GraphTokens, choose_keys, memory
+from structinit_core.initializers.graph import GraphTokens, Keys, at_home, choose_keys, memory
 from structinit_core.linalg import generator
 
 CPU = torch.device("cpu")
@@ -107,3 +107,61 @@ def test_the_most_valuable_links_are_stored_first(family: Graph) -> None:
     ends = {int(family.subject[7]), int(family.object[7])}
     assert set((keys.before - tokens.first_particle).tolist()) == ends
     assert keys.known.all()
+
+
+def _short(keys: int, particles: int) -> Keys:
+    """Keys of 1 to 60 objects, the most first."""
+    draw = generator(0, "short")
+    counts = np.sort(np.minimum(draw.zipf(1.6, keys), 60))[::-1]
+    rows = [draw.choice(particles, count, replace=False) for count in counts]
+    cells = np.repeat(np.arange(keys), counts), np.concatenate(rows)
+    objects = sp.coo_array((np.full(counts.sum(), 0.9), cells), shape=(keys, particles)).tocsr()
+    known = draw.random(objects.nnz) < 0.95
+    return Keys(np.arange(keys), np.ones(keys, int), objects, np.full(keys, 0.01), known)
+
+
+def _named(keys: Keys) -> list[tuple[int, int]]:
+    """Key, by its token, and object of each entry."""
+    row = np.repeat(np.arange(len(keys)), np.diff(keys.objects.indptr))
+    return list(zip(keys.before[row].tolist(), keys.objects.indices.tolist(), strict=True))
+
+
+def test_an_object_is_at_home_in_the_first_key_of_several_that_knows_it() -> None:
+    keys = _short(400, 900)
+    facts = [cell for cell, known in zip(_named(keys), keys.known, strict=True) if known]
+    counts = np.bincount([key for key, _ in facts], minlength=400)
+    home = {}
+    for key, object_ in facts:
+        if counts[key] > 1:
+            home.setdefault(object_, key)
+    expected = {(k, o) for k, o in facts if counts[k] == 1 or home[o] == k}
+    held = at_home(keys)
+    assert len(expected) < len(facts)
+    assert set(_named(held)) == expected
+    assert held.known.all()
+    assert len(held.others) == len(held) == len(set(held.before))
+
+
+def test_a_short_width_holds_all_that_is_at_home() -> None:
+    keys, width = at_home(_short(3000, 5000)), 32
+    assert memory.crowded(width, 5000)
+    wanted = sp.csr_array(keys.objects, dtype=np.float32)
+    wanted.data[:] = 20.0
+    found = memory.fit_answers(wanted, keys.known, width, 0, CPU)
+    products = found.values @ _codes(found, 5000).T
+    key = np.repeat(np.arange(len(keys)), np.diff(wanted.indptr))
+    own = products[key, wanted.indices]
+    place = (products[key] >= own[:, None] - 1e-4).sum(dim=1).numpy()
+    assert (place <= np.diff(wanted.indptr)[key]).mean() > 0.99
+
+
+def test_crosstalk_is_added_to_every_object_of_a_key_alike() -> None:
+    wanted, width = _wanted(20, 60, 3), 50
+    lifted = memory.with_crosstalk(wanted, width)
+    added = (lifted.data - wanted.data).reshape(20, 3)
+    np.testing.assert_allclose(added, added[:, :1].repeat(3, axis=1), atol=1e-4)
+    longest = wanted.data.reshape(20, 3).max(axis=1)
+    grown = longest + added[:, 0]
+    least = np.maximum(longest, np.log(memory._ODDS * 60))
+    np.testing.assert_allclose(grown - grown**2 / (2 * width), least, atol=1e-3)
+    assert (grown >= np.log(60)).all()

@@ -12,7 +12,11 @@ from structinit_core.graph import Graph
 from structinit_core.initializers.closed_form import LogBilinear
 from structinit_core.initializers.graph import FRAME_ID, GraphShape, GraphTokens
 from structinit_core.initializers.graph.codes import factorised, fit_gain, log_ratio
-from structinit_core.initializers.graph.layout import divide_graph, place_graph
+from structinit_core.initializers.graph.layout import (
+    distinct_signs,
+    divide_graph,
+    place_graph,
+)
 from structinit_core.initializers.graph.maps import relation_map, spread_of
 from structinit_core.initializers.graph.tables import next_tokens
 
@@ -142,3 +146,27 @@ def test_too_narrow_a_model_is_refused() -> None:
     shape = GraphShape("llama", width=32, layers=1, heads=4, keys=4)
     with pytest.raises(IncompatibleError, match="too small for a graph"):
         divide_graph(make_blueprint(shape.config(tokens)))
+
+
+def test_identity_codes_differ_in_two_places_until_they_run_out() -> None:
+    signs = distinct_signs(1 << 9, 10, 0)
+    apart = (signs[:, None] != signs[None]).sum(axis=2)
+    np.fill_diagonal(apart, 10)
+    assert apart.min() == 2
+    assert np.array_equal(distinct_signs(100, 10, 0), signs[:100])
+    wide = distinct_signs(3000, 51, 0).astype(np.int32)
+    products = (wide @ wide.T)[np.triu_indices(3000, 1)] / 51
+    assert products.std() == pytest.approx(51**-0.5, rel=0.02)
+    assert abs(products.mean()) < 0.01
+
+
+def test_many_tokens_take_width_from_prediction_codes() -> None:
+    sizes = []
+    for particles in (1_000, 3_100_000):
+        tokens = GraphTokens(12, particles)
+        shape = GraphShape("gpt2", width=128, layers=4, heads=4, keys=16)
+        sizes.append(divide_graph(make_blueprint(shape.config(tokens))))
+    few, many = sizes
+    assert many.own > np.log2(3_100_000) > few.own
+    assert many.answer > few.answer
+    assert many.predict < few.predict
