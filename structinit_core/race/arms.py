@@ -11,6 +11,7 @@ from structinit_core.blueprint import Blueprint
 from structinit_core.errors import IncompatibleError, UsageError
 from structinit_core.initializers.baselines import BASELINE_NAMES
 from structinit_core.initializers.closed_form import DEFAULT_STAGES, refuse_unsupported
+from structinit_core.race.dpi_starts import DPI
 
 CLOSED_FORM = "closed-form"
 COMPILED = {CLOSED_FORM: DEFAULT_STAGES, "closed-form-bigram": ("bigram",)}
@@ -18,7 +19,7 @@ COMPILED = {CLOSED_FORM: DEFAULT_STAGES, "closed-form-bigram": ("bigram",)}
 SHUFFLED = "shuffled-"
 """Prefix of a method that gets the counts with token identities permuted: a control."""
 _COUNTING = (CLOSED_FORM, "unigram-bias")
-METHODS = (*BASELINE_NAMES, *COMPILED, *(SHUFFLED + name for name in _COUNTING))
+METHODS = (*BASELINE_NAMES, *COMPILED, *DPI, *(SHUFFLED + name for name in _COUNTING))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 
 

@@ -16,6 +16,7 @@ from structinit_core.blueprint import Blueprint
 from structinit_core.cooc import KneserNey, reference_losses
 from structinit_core.errors import MissingError
 from structinit_core.progress import Progress
+from structinit_core.race.claims import claim_notes
 from structinit_core.race.evidence import ArmRuns
 from structinit_core.race.page import race_page
 from structinit_core.race.plots import PICTURES, write_plots
@@ -66,7 +67,7 @@ def result_of(
         )
         for entrant in field
     ]
-    return summarise(
+    result = summarise(
         arms,
         baseline=job.compared_with,
         steps=protocol.steps,
@@ -95,6 +96,8 @@ def result_of(
         references=found,
         notes=_notes(job, blueprint, text, field),
     )
+    claims = claim_notes(job.claims, result.arms)
+    return result.model_copy(update={"notes": (*claims, *result.notes)})
 
 
 def _notes(

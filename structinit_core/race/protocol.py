@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from structinit_core.blueprint import Blueprint
+from structinit_core.blueprint import Blueprint, is_preset
 from structinit_core.corpus import Border
 from structinit_core.errors import UsageError
 from structinit_core.race.arms import Arm
+from structinit_core.race.claims import Claim
 from structinit_core.race.result import MILESTONES, TARGETS
 from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource
 
@@ -57,16 +58,6 @@ class RaceProtocol(BaseModel):
         return tuple(sorted(step for step in early | shares | tenths if step <= self.steps))
 
 
-PRESETS = {
-    "standard": (RaceProtocol(), ("default", "unigram-bias", "closed-form")),
-    "smoke": (
-        RaceProtocol(steps=30, batch_tokens=256, eval_tokens=2048, rates=(2e-3, 4e-3), seeds=2),
-        ("default", "closed-form"),
-    ),
-}
-"""Protocols by name, and the arms they run where none is named."""
-
-
 def batch_windows(batch_tokens: int, context: int) -> int:
     """Windows of ``context`` tokens in a batch: as many as fit, one at least."""
     return max(1, batch_tokens // context)
@@ -77,7 +68,8 @@ class RaceJob:
     """One race: the network, the text, the arms and the protocol.
 
     Exactly one of ``tokenizer`` and ``train_vocabulary`` is given. ``baseline`` names the arm
-    the others are compared with: the first, unless another is named.
+    the others are compared with: the first, unless another is named. ``claims``: published
+    differences that the result is held against, where their arms are raced.
     """
 
     config: Path
@@ -90,6 +82,7 @@ class RaceJob:
     border: Border = Border.BLANK
     text_field: str | None = None
     baseline: str | None = None
+    claims: tuple[Claim, ...] = ()
     budget_seconds: float | None = None
     device: str = "cpu"
     memory_bytes: int = DEFAULT_MEMORY
@@ -155,6 +148,7 @@ class RaceJob:
 
     def paths(self) -> list[Path]:
         """Every file and directory read."""
-        read = [self.config, *self.corpus, *self.valid]
+        read = [*self.corpus, *self.valid]
+        read += [] if is_preset(self.config) else [self.config]
         read += [self.tokenizer] if self.tokenizer else []
         return read + [arm.path for arm in self.arms if arm.path]

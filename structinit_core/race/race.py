@@ -16,7 +16,7 @@ from structinit_core.artifact import (
     publish_text,
     refuse_overlap,
 )
-from structinit_core.blueprint import read_config
+from structinit_core.blueprint import named_config
 from structinit_core.errors import IncompatibleError
 from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
@@ -136,7 +136,7 @@ def _time_steps(runner: Runner, field: list[Entrant]) -> None:
 def _described(job: RaceJob) -> dict[str, Any]:
     """The job as JSON values: names of files, never their directories."""
     return {
-        "config": read_config(job.config),
+        "config": named_config(job.config),
         "corpus": [path.name for path in job.corpus],
         "valid": [path.name for path in job.valid],
         "arms": {arm.name: arm.source for arm in job.arms},

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from structinit_core.artifact import file_digest, pretty_json, text_digest
-from structinit_core.blueprint import Blueprint, make_blueprint, read_config
+from structinit_core.blueprint import Blueprint, make_blueprint, named_config, read_config
 from structinit_core.checkpoint import read_tensors, shard_files, write_checkpoint
 from structinit_core.cooc import Counts, KneserNey, shuffled
 from structinit_core.corpus import load_tokenizer, serialise
@@ -17,6 +17,7 @@ from structinit_core.initializers.baselines import BASELINES, baseline_stream
 from structinit_core.model import check_config, default_tensors, effective_config
 from structinit_core.progress import Progress
 from structinit_core.race.arms import COMPILED, Arm, refuse_arm
+from structinit_core.race.dpi_starts import DPI, DpiStart, write_dpi_start
 from structinit_core.race.protocol import RaceJob
 from structinit_core.race.text import RaceText
 from structinit_core.recipes.compiling import (
@@ -69,10 +70,14 @@ class Starts:
         began = time.perf_counter()
         if arm.shuffled:
             counts = shuffled(counts, seed)
+        config = work / "config.json"
+        config.write_text(pretty_json(self._blueprint.config), encoding="utf-8")
+        if arm.maker in DPI:
+            return self._dpi(DPI[arm.maker], seed, work, began, progress)
         if arm.maker in COMPILED:
             record = Recorder(progress)
             job = ClosedFormJob(
-                self._job.config,
+                config,
                 counts=Path("counts"),
                 stages=COMPILED[arm.maker],
                 seed=seed,
@@ -84,6 +89,24 @@ class Starts:
             return Start(work, self._text.counting_seconds + spent)
         return self._baseline(arm, counts, seed, work, began, progress)
 
+    def _dpi(
+        self, start: DpiStart, seed: int, work: Path, began: float, progress: Progress
+    ) -> Start:
+        write_dpi_start(
+            start,
+            self._blueprint,
+            self._text.counts,
+            self._text.train,
+            self._job.source(),
+            seed,
+            work,
+            device=self._job.device,
+            memory_bytes=self._job.memory_bytes,
+            progress=progress,
+        )
+        charged = 0.0 if start.lines else self._text.counting_seconds
+        return Start(work, charged + time.perf_counter() - began)
+
     def _baseline(
         self,
         arm: Arm,
@@ -94,7 +117,7 @@ class Starts:
         progress: Progress,
     ) -> Start:
         name = arm.maker or ""
-        config, baseline = read_config(self._job.config), BASELINES[name]
+        config, baseline = self._blueprint.config, BASELINES[name]
         charged = self._text.counting_seconds if baseline.needs_unigram else 0.0
         stream = baseline_stream(
             name,
@@ -105,7 +128,6 @@ class Starts:
         )
         progress.stage(f"{arm.name}: writing the start", len(self._blueprint.tensors))
         write_checkpoint(work, self._blueprint.tensors, stream, progress)
-        (work / "config.json").write_text(pretty_json(config), encoding="utf-8")
         return Start(work, charged + time.perf_counter() - began)
 
 
@@ -127,7 +149,7 @@ def refuse_job(job: RaceJob) -> Blueprint:
     for path in job.paths():
         if not path.exists():
             raise InputError("is not there", where=str(path))
-    config = read_config(job.config)
+    config = named_config(job.config)
     blueprint = make_blueprint(config)
     for arm in job.arms:
         refuse_arm(arm, blueprint)
@@ -151,7 +173,7 @@ def refuse_checkpoint(path: Path, job: RaceJob, blueprint: Blueprint, text: Race
     for file in shard_files(path):
         next(read_tensors(file), None)
     theirs, ours = (
-        effective_config(read_config(config)) for config in (path / "config.json", job.config)
+        effective_config(named_config(config)) for config in (path / "config.json", job.config)
     )
     for key in sorted(theirs.keys() | ours.keys()):
         if theirs.get(key) != ours.get(key):

@@ -31,6 +31,7 @@ from structinit_core.checkpoint import (
 )
 from structinit_core.cooc import Counts, open_counts
 from structinit_core.corpus import (
+    TokenStream,
     cut_windows,
     find_frame,
     hold_out,
@@ -192,7 +193,8 @@ def _make(
     shards = plan_shards(planned, dtype, job.shard_bytes)
     done = run.entries
     hashes |= {run.work / entry["file"]: entry["sha256"] for entry in done}
-    sample, clustered = _samples(job, blueprint, counts, expected, run, record)
+    _, stream = keep_tokens(job.source, run.kept / "tokens", record)
+    sample, clustered = draw_samples(stream, counts, blueprint, expected, job.seed)
     sources = Sources(sample, clustered, probes)
     if done:
         sequence.progression = load_progression(run.kept / done[-1]["state"], device)
@@ -237,20 +239,20 @@ def _make(
     report.write(run.work)
 
 
-def _samples(
-    job: DpiJob,
-    blueprint: Blueprint,
-    counts: Counts,
-    expected: Forecast,
-    run: Resumable,
-    record: Recorder,
+def draw_samples(
+    stream: TokenStream, counts: Counts, blueprint: Blueprint, expected: Forecast, seed: int
 ) -> tuple[Tokens, Tokens | None]:
-    """Token blocks of counted documents: those the layers run on, and those clustered."""
-    _, stream = keep_tokens(job.source, run.kept / "tokens", record)
+    """Token blocks of counted documents: those the layers run on, and those clustered, if any.
+
+    ``stream``: the tokens of the text that ``counts`` are of. Deterministic for the seed.
+
+    Raises:
+        InputError: no token was counted.
+    """
     drawn = counts.manifest.recipe.params
     spans = hold_out(stream, float(drawn["holdout"]), int(drawn["seed"])).counted
-    context, seed = blueprint.context, job.seed
-    sample = draw_sample(stream, spans, expected.stream_positions, context, seed, "sample")
+    context, positions = blueprint.context, expected.stream_positions
+    sample = draw_sample(stream, spans, positions, context, seed, "sample")
     clustered = expected.cluster_positions
     if not clustered:
         return sample, None

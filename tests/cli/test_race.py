@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from structinit_core.race.arms import METHODS
-from structinit_core.race.protocol import PRESETS
+from structinit_core.race.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "fixtures" / "configs" / "gpt2-d64-l2.json"
@@ -139,7 +139,19 @@ def test_failures(initctl, texts, tmp_path: Path, changed, code: int, said: str)
 def test_the_help_names_every_method_and_preset(initctl) -> None:
     folded = initctl("race", "--help").stdout.decode()
     help_text = " ".join(re.sub(r"-\n\s+", "-", folded).split())
-    named = re.search(r"Methods: ([a-z0-9, -]+)\.", help_text)
+    named = re.search(r"Methods: ([a-z0-9., -]+)\.", help_text)
     assert named
     assert sorted(named[1].split(", ")) == sorted(METHODS)
     assert all(f"{name}" in help_text for name in PRESETS)
+
+
+def test_a_preset_of_seed_001_brings_its_network_and_tokenizer(
+    initctl, texts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    given = ("race", "--preset", "dpi-ablation", "--corpus", texts[0], "--valid", texts[1])
+    done = initctl(*given, "--plan", "-o", tmp_path / "race")
+    assert done.returncode == 0, done.stderr.decode()
+    plan = json.loads(done.stdout)
+    # the published network's parameters, and GPT-2's positions and biases
+    assert 5_361_792 < plan["parameters"] < 5_361_792 + 128 * 192 + 5 * 10 * 192
+    assert plan["arms"] == 5

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from structinit_core.errors import UsageError
 from structinit_core.race.arms import parse_arms
-from structinit_core.race.protocol import PRESETS, RaceJob, RaceProtocol
+from structinit_core.race.protocol import RaceJob, RaceProtocol
 from structinit_core.race.result import MILESTONES, TARGETS
 
 ARMS = parse_arms(["default", "gpt2"])
@@ -72,9 +72,3 @@ def test_one_tokenizer_not_two() -> None:
 def test_nothing_to_race(missing: str) -> None:
     with pytest.raises(UsageError):
         job(**{missing: ()})
-
-
-def test_presets_name_methods_that_exist() -> None:
-    for protocol, arms in PRESETS.values():
-        assert len(parse_arms(arms)) == len(arms)
-        assert protocol.steps >= 10

@@ -30,6 +30,10 @@ class Preset(StrEnum):
 
     STANDARD = "standard"
     SMOKE = "smoke"
+    DPI_TABLE1 = "dpi-table1"
+    DPI_TABLE5_CODE = "dpi-table5-code"
+    DPI_ABLATION = "dpi-ablation"
+    DPI_SAMPLING = "dpi-sampling"
     PAIRED_VIEWS = "paired-views"
     K0_TABLE4 = "k0-table4"
     GRAPH_PREDICTIONS = "graph-predictions"
@@ -56,8 +60,9 @@ def race(
         Path | None,
         typer.Option(
             metavar="CONFIG",
-            help="Hugging Face config.json of the network; for the preset paired-views, where it "
-            "may be left out, one of model_type paired_views.",
+            help="Hugging Face config.json of the network, or dpi-5m, dpi-20m, dpi-335m, dpi-8b; "
+            "for the preset paired-views one of model_type paired_views. May be left out for that "
+            "and for those of dpi.",
             show_default=False,
         ),
     ] = None,
@@ -74,7 +79,9 @@ def race(
             metavar="NAME=START",
             help="A start to race: a method, NAME=METHOD, or NAME=CHECKPOINT. Methods: default, "
             "gpt2, xavier, xavier-zero-gain, zero-out, unigram-bias, mimetic, mimetic-positive, "
-            "closed-form, closed-form-bigram, shuffled-closed-form, shuffled-unigram-bias.",
+            "closed-form, closed-form-bigram, dpi-best, dpi-v16.2, dpi-v14.1, dpi-pid8, "
+            "dpi-v14.1-exact, dpi-v14.1-whitened, dpi-v14.1-uncalibrated, dpi-v14.1-100-lines, "
+            "dpi-v14.1-10000-lines, shuffled-closed-form, shuffled-unigram-bias.",
         ),
     ] = None,
     baseline: Annotated[
@@ -88,7 +95,10 @@ def race(
     preset: Annotated[
         Preset,
         typer.Option(
-            help="standard, smoke: steps, batch, rates, seeds and arms where not given. Three have "
+            help="standard, smoke: steps, batch, rates, seeds and arms where not given. "
+            "dpi-table1, dpi-table5-code, dpi-ablation, dpi-sampling: likewise, to repeat the "
+            "tables of seed 001 beside correct baselines; network dpi-5m and a tokenizer of 8,192 "
+            "where not given. Three have "
             "networks and arms of their own: paired-views, the compute-matched protocol of seed "
             "002, takes texts, --config and seeds; k0-table4, what training does to the cosine of "
             "seed 004, has its own text too and takes --steps and seeds; it begins anew where it "
@@ -172,7 +182,7 @@ def race(
         forecast_paired_views,
         race_paired_views,
     )
-    from structinit_core.race.protocol import PRESETS
+    from structinit_core.race.presets import PRESETS
 
     if (taken := _TAKEN.get(preset)) is not None:
         foreign = [name for name in context.params if name not in taken]
@@ -231,15 +241,19 @@ def race(
                 partial(forecast_paired_views, pairs),
                 partial(race_paired_views, pairs),
             )
-        elif config is None:
-            raise UsageError("Missing option '--config'", hint="it is the network's config.json")
         else:
-            named, arms = PRESETS[preset.value]
+            named = PRESETS[preset.value]
+            if (network := config or named.config) is None:
+                hint = "it is the network's config.json"
+                raise UsageError("Missing option '--config'", hint=hint)
+            if config is None and tokenizer is None and train_tokenizer is None:
+                text["train_vocabulary"] = named.vocabulary
             job = RaceJob(
-                config=config,
-                arms=parse_arms(arm or arms),
-                protocol=_changed(named, chosen),
+                config=network,
+                arms=parse_arms(arm or named.arms),
+                protocol=_changed(named.protocol, chosen),
                 baseline=baseline,
+                claims=named.claims,
                 budget_seconds=budget_seconds,
                 **text,
             )

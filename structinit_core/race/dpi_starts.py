@@ -1,0 +1,138 @@
+"""Starts of ``dpi-init`` as arms of a race, and the counts of a few lines for phase 0."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from structinit_core.blueprint import Blueprint
+from structinit_core.checkpoint import write_checkpoint
+from structinit_core.cooc import Counts, open_counts
+from structinit_core.corpus import TokenStream
+from structinit_core.initializers.dpi import (
+    DpiSettings,
+    LayerSequence,
+    Sources,
+    choose,
+    forecast,
+    make_lexical,
+)
+from structinit_core.linalg import resolve_device
+from structinit_core.progress import Progress
+from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.dpi import draw_samples
+
+
+@dataclass(frozen=True)
+class DpiStart:
+    """Settings of an arm; ``lines``: phase 0 sees only so many lines of text that are not blank."""
+
+    settings: DpiSettings
+    lines: int | None = None
+
+
+DPI = {
+    **{f"dpi-{name}": DpiStart(choose(name)) for name in ("best", "v16.2", "v14.1", "pid8")},
+    "dpi-v14.1-exact": DpiStart(choose("v14.1", lexical="exact")),
+    "dpi-v14.1-whitened": DpiStart(choose("v14.1", whitening=True)),
+    "dpi-v14.1-uncalibrated": DpiStart(choose("v14.1", calibration=False)),
+    "dpi-v14.1-100-lines": DpiStart(choose("v14.1"), lines=100),
+    "dpi-v14.1-10000-lines": DpiStart(choose("v14.1"), lines=10_000),
+}
+"""Methods by name: the variants, and what seed 001 compares them with."""
+
+
+def write_dpi_start(
+    start: DpiStart,
+    blueprint: Blueprint,
+    counts: Counts,
+    stream: TokenStream,
+    source: CountSource,
+    seed: int,
+    work: Path,
+    *,
+    device: str,
+    memory_bytes: int,
+    progress: Progress,
+) -> None:
+    """Write the tensors of ``start`` into ``work``, as ``dpi-init`` makes them.
+
+    ``counts`` and ``stream`` are those of ``source``. Layers are measured on samples of all of
+    it, whatever ``lines`` phase 0 sees. Deterministic for seed and text.
+
+    Raises:
+        IncompatibleError: no room for the codes. InputError: text without a pair of tokens.
+    """
+    expected = forecast(start.settings, blueprint)
+    chosen, _ = resolve_device(device, expected.total)
+    sample, clustered = draw_samples(stream, counts, blueprint, expected, seed)
+    seen: AbstractContextManager[Counts] = nullcontext(counts)
+    if start.lines is not None:
+        seen = counts_of_lines(source, counts, start.lines, memory_bytes, progress)
+    with seen as known:
+        progress.stage("lexical seeding")
+        lexical = make_lexical(start.settings, blueprint, known, seed, chosen)
+    sequence = LayerSequence(
+        start.settings,
+        blueprint,
+        lexical,
+        dtype=torch.float32,
+        seed=seed,
+        device=chosen,
+        progress=progress,
+    )
+    sequence.begin(Sources(sample, clustered, []))
+    write_checkpoint(work, blueprint.tensors, sequence.tensors(), progress)
+
+
+@contextmanager
+def counts_of_lines(
+    source: CountSource, counts: Counts, lines: int, memory_bytes: int, progress: Progress
+) -> Iterator[Counts]:
+    """Counts of next tokens in the first ``lines`` lines of ``source``, for as long as entered.
+
+    The tokenizer is that of ``counts``; lines that are blank do not count, documents stay apart.
+
+    Raises:
+        InputError: no pair of tokens to count.
+    """
+    with tempfile.TemporaryDirectory(prefix="initctl-") as temporary:
+        directory = Path(temporary)
+        text, tokenizer = directory / "lines.jsonl", directory / "tokenizer.json"
+        with text.open("w", encoding="utf-8") as file:
+            for document in first_lines(source.documents(), lines):
+                file.write(json.dumps({"text": document}) + "\n")
+        tokenizer.write_text(counts.tokenizer_json, encoding="utf-8")
+        few = replace(
+            source,
+            texts=[text],
+            tokenizer=tokenizer,
+            train_vocabulary=None,
+            offsets=1,
+            holdout=0.0,
+            text_field="text",
+        )
+        count_corpus(few, directory / "counts", memory_bytes=memory_bytes, progress=progress)
+        yield open_counts(directory / "counts")
+
+
+def first_lines(documents: Iterable[str], lines: int) -> Iterator[str]:
+    """``documents`` up to the ``lines``-th line that is not blank, the last of them cut there."""
+    left = lines
+    for document in documents:
+        kept = []
+        for line in document.splitlines(keepends=True):
+            if left == 0:
+                break
+            kept.append(line)
+            left -= bool(line.strip())
+        if kept:
+            yield "".join(kept)
+        if left == 0:
+            return
