@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from structinit_core.race import RaceResult
+from structinit_core.race.graph_predictions.result import GraphPredictionsResult
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -70,3 +72,18 @@ def test_the_zero_gain_arm_is_the_published_bug() -> None:
     assert arm.final_difference is not None
     assert arm.final_difference.low is not None
     assert arm.final_difference.low > 0
+
+
+def test_readme_s_table_of_the_graph_predictions_is_the_result() -> None:
+    path = ROOT / "fixtures/results/graph-predictions/graph-predictions.json"
+    result = GraphPredictionsResult.model_validate_json(path.read_text(encoding="utf-8"))
+    row = r"^\| ([\w.-]+) \| \**`([^`]+)`\** \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$"
+    shown = {(text, arm): numbers for text, arm, *numbers in re.findall(row, README, re.MULTILINE)}
+    assert len(result.arms) == len(shown) > 0
+    for arm in result.arms:
+        rate, *losses = map(float, shown[arm.text, arm.arm])
+        assert rate == arm.rate
+        known = [fmean(run.losses[place] for run in arm.runs) for place in (0, -1)]
+        assert losses == pytest.approx(known, abs=6e-4)
+    verdicts = dict(re.findall(r"^\d\. \*(.+?)\*: \**([\w ]+?)\**[.,;]", README, re.MULTILINE))
+    assert verdicts == {each.title: each.verdict for each in result.predictions}
