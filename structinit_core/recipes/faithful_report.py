@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from structinit_core.diagnose import Check, Report
-from structinit_core.initializers.graph import GraphTokens
 from structinit_core.initializers.graph.faithful import Flaw, LinkText, Published
-from structinit_core.recipes.graph_links import ReadLinks
+from structinit_core.recipes.graph_links import ReadLinks, graph_values
 
 
 def faithful_report(
@@ -18,21 +17,10 @@ def faithful_report(
     texts: Mapping[str, LinkText],
 ) -> Report:
     """``report.json``; flaws by their number in the list of the source's errors."""
-    graph, facts, sizes = read.graph, read.facts, parts.sizes
-    tokens = GraphTokens(len(graph.relations), len(graph.particles))
+    sizes = parts.sizes
     values: dict[str, float | int | str | None] = {
         "version": parts.version.name,
-        "particles": len(graph.particles),
-        "links": len(graph),
-        "relations": len(graph.relations),
-        "vocabulary": tokens.vocabulary,
-        "rows.read": facts.rows,
-        "rows.bad": facts.bad,
-        "rows.clipped": facts.clipped,
-        "rows.duplicate": facts.duplicates,
-        "focus.iterations": parts.focus.iterations,
-        "focus.residual": parts.focus.residual,
-        "focus.contraction": parts.focus.contraction,
+        **graph_values(read, parts.focus),
         "width": sizes.width,
         "width.published": sizes.wanted,
         "layers": sizes.layers,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from structinit_core.graph import (
+    Focus,
     Graph,
     LeftOut,
     LinkSource,
@@ -14,6 +15,7 @@ from structinit_core.graph import (
     read_graph,
     split_links,
 )
+from structinit_core.initializers.graph import GraphTokens
 from structinit_core.progress import Progress
 from structinit_core.recipes.graph_job import GraphCompileJob
 
@@ -53,3 +55,21 @@ def _others(
         memory_bytes=job.memory_bytes,
     )
     return numbered_like(read_graph(source, None, progress)[0], graph)
+
+
+def graph_values(read: ReadLinks, focus: Focus) -> dict[str, float | int | str | None]:
+    """What every report says of the links that were read, and of the graph's focus."""
+    graph, facts = read.graph, read.facts
+    return {
+        "particles": len(graph.particles),
+        "links": len(graph),
+        "relations": len(graph.relations),
+        "vocabulary": GraphTokens(len(graph.relations), len(graph.particles)).vocabulary,
+        "rows.read": facts.rows,
+        "rows.bad": facts.bad,
+        "rows.clipped": facts.clipped,
+        "rows.duplicate": facts.duplicates,
+        "focus.iterations": focus.iterations,
+        "focus.residual": focus.residual,
+        "focus.contraction": focus.contraction,
+    }

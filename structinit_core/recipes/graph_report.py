@@ -17,12 +17,12 @@ from structinit_core.diagnose.links import (
     walk_losses,
 )
 from structinit_core.graph import Focus, directed
-from structinit_core.initializers.graph import GraphShape, GraphTokens
+from structinit_core.initializers.graph import GraphShape
 from structinit_core.linalg import Device, generator
 from structinit_core.model import load_model, silenced
 from structinit_core.progress import Progress
 from structinit_core.recipes.graph_growth import Since
-from structinit_core.recipes.graph_links import ReadLinks
+from structinit_core.recipes.graph_links import ReadLinks, graph_values
 from structinit_core.recipes.graph_made import Made
 
 _RECALLED, _RANKED, _ABLATED = 1 << 11, 1 << 13, 1 << 8
@@ -106,28 +106,15 @@ def graph_report(
 
 
 def _sizes(read: ReadLinks, shape: GraphShape, focus: Focus, made: Made, stored: int) -> Values:
-    graph, facts = read.graph, read.facts
-    tokens = GraphTokens(len(graph.relations), len(graph.particles))
     answered = made.kept.answered
-    return {
-        "particles": len(graph.particles),
-        "links": len(graph),
-        "relations": len(graph.relations),
-        "vocabulary": tokens.vocabulary,
-        "rows.read": facts.rows,
-        "rows.bad": facts.bad,
-        "rows.clipped": facts.clipped,
-        "rows.duplicate": facts.duplicates,
-        "focus.iterations": focus.iterations,
-        "focus.residual": focus.residual,
-        "focus.contraction": focus.contraction,
+    return graph_values(read, focus) | {
         "width": shape.width,
         "layers": shape.layers,
         "heads": shape.heads,
         "keys": len(answered),
         "keys.left_out": made.left_out,
         "facts.stored": stored,
-        "facts.of_graph": stored / max(2 * len(graph), 1),
+        "facts.of_graph": stored / max(2 * len(read.graph), 1),
         "facts.per_unit": stored / max(len(answered), 1),
         "objects.predicted": int(answered.predicted.sum()),
     }

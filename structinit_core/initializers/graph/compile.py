@@ -59,7 +59,7 @@ def compile_graph(
         NumericalError: no key is known by its own unit.
     """
     tokens = GraphTokens(len(graph.relations), len(graph.particles))
-    factor, stream, directed, maps = placed(graph, focus, blueprint, seed, progress, start)
+    factor, stream, directed, maps = coded_stream(graph, focus, blueprint, seed, progress, start)
     parts, sight = with_maps(stream, head_rows(stream), directed, maps, tokens, blueprint)
     longest = float(stream.codes.right[tokens.first_particle :].norm(dim=1).max())
     progress.stage("answers")
@@ -68,7 +68,7 @@ def compile_graph(
     return parts, Kept(factor.values, stream.scale, longest, tuple(directed), maps_kept, answered)
 
 
-def placed(
+def coded_stream(
     graph: Graph,
     focus: NDArray[np.float64],
     blueprint: Blueprint,

@@ -41,6 +41,11 @@ class Keys:
         """K."""
         return len(self.own)
 
+    @property
+    def of_entries(self) -> NDArray[np.int64]:
+        """The key of every entry of ``objects``, (nnz,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.objects.indptr))
+
     def only(self, chosen: NDArray[np.bool_]) -> Keys:
         """Some of the keys, ``chosen`` (K,)."""
         entries = np.repeat(chosen, np.diff(self.objects.indptr))
@@ -50,15 +55,14 @@ class Keys:
 
     def facts(self, tokens: GraphTokens) -> NDArray[np.int32]:
         """Their known objects, (n, 3) of subject, directed relation, object."""
-        key = np.repeat(np.arange(len(self)), np.diff(self.objects.indptr))[self.known]
+        key = self.of_entries[self.known]
         subject, relation = self.before - tokens.first_particle, tokens.directed(self.own)
         columns = subject[key], relation[key], self.objects.indices[self.known]
         return np.stack(columns, axis=1).astype(np.int32)
 
     def predicted(self) -> NDArray[np.int32]:
         """How many objects of each key are no links, (K,)."""
-        key = np.repeat(np.arange(len(self)), np.diff(self.objects.indptr))
-        return np.bincount(key[~self.known], minlength=len(self)).astype(np.int32)
+        return np.bincount(self.of_entries[~self.known], minlength=len(self)).astype(np.int32)
 
 
 def choose_keys(
@@ -126,7 +130,7 @@ def at_home(keys: Keys) -> Keys:
     That is the most valuable one which names it, its home; keys of a single object name it
     whatever its home. Facts beyond these and predictions are left out, and keys of nothing.
     """
-    row = np.repeat(np.arange(len(keys)), np.diff(keys.objects.indptr))
+    row = keys.of_entries
     counts = np.bincount(row[keys.known], minlength=len(keys))
     several = np.flatnonzero(keys.known & (counts[row] > 1))
     _, first = np.unique(keys.objects.indices[several], return_index=True)

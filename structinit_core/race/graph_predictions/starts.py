@@ -17,7 +17,7 @@ from structinit_core.graph import Graph, Names, pagerank
 from structinit_core.graph.shape import concentration
 from structinit_core.initializers.baselines import assert_unit_gains, baseline_stream
 from structinit_core.initializers.graph import GraphTokens
-from structinit_core.initializers.graph.compile import head_rows, placed, with_maps
+from structinit_core.initializers.graph.compile import coded_stream, head_rows, with_maps
 from structinit_core.linalg import generator
 from structinit_core.model import default_tensors
 from structinit_core.progress import Silent
@@ -87,7 +87,7 @@ def compiled_start(
         prior /= prior.sum()
     beside = replace(graph, particles=Names.of(map(str, range(vocabulary - first))))
     focus = pagerank(beside).values
-    _, stream, directed, maps = placed(beside, focus, blueprint, seed, Silent())
+    _, stream, directed, maps = coded_stream(beside, focus, blueprint, seed, Silent())
     words = GraphTokens(len(beside.relations), len(beside.particles))
     parts, _ = with_maps(stream, head_rows(stream, prior), directed, maps, words, blueprint)
     return parts.tensors(blueprint, seed)

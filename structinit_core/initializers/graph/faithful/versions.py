@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 FeedForward = Literal["pmi", "paths", "ppmi", "random"]
@@ -52,6 +52,23 @@ _STOCHASTIC = "the walk is D⁻¹A with out-degrees: AᵀD⁻¹ by in-degrees is
 _NARROW = "a d×d matrix has no rank above d: 3d of the 4d units are zero (error 6)"
 _STARTS = "walks begin at particles with out-links, drawn evenly, and end where there is none"
 _UNGATED = "the MLP has no gate: it is the gate of a gated one whose other input is constantly 1"
+
+_V3 = Version(
+    name="v3",
+    title="CT-1 specification",
+    family="llama",
+    both_sides=True,
+    rooted=True,
+    singular_values=1024,
+    clamped=True,
+    projected=True,
+    powers=True,
+    values="retrieved",
+    inverted=True,
+    feed_forward="ppmi",
+    repairs=(_STOCHASTIC, _NARROW, _STARTS),
+    forced=(*_ROWS, *_ROTARY, _UNGATED),
+)
 
 VERSIONS = {
     version.name: version
@@ -107,34 +124,11 @@ VERSIONS = {
             ),
             forced=(*_ROWS, *_ROTARY, _UNGATED),
         ),
-        Version(
-            name="v3",
-            title="CT-1 specification",
-            family="llama",
-            both_sides=True,
-            rooted=True,
-            singular_values=1024,
-            clamped=True,
-            projected=True,
-            powers=True,
-            values="retrieved",
-            inverted=True,
-            feed_forward="ppmi",
-            repairs=(_STOCHASTIC, _NARROW, _STARTS),
-            forced=(*_ROWS, *_ROTARY, _UNGATED),
-        ),
-        Version(
+        _V3,
+        replace(
+            _V3,
             name="v4",
             title="CT-0 specification",
-            family="llama",
-            both_sides=True,
-            rooted=True,
-            singular_values=1024,
-            clamped=True,
-            projected=True,
-            powers=True,
-            values="retrieved",
-            inverted=True,
             feed_forward="random",
             repairs=(_STOCHASTIC,),
             forced=(
