@@ -66,6 +66,7 @@ def local_workers(processes: int, scratch: Path) -> Iterator[tuple[str, Any]]:
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGKILL)
+            server.stdout.read()  # ends when the last of them, which all hold it, is gone
 
 
 def _serve() -> None:
