@@ -28,7 +28,8 @@ if TYPE_CHECKING:
         reproduce_k0_table4,
     )
     from structinit_core.recipes.cluster import count_on_cluster
-    from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
+    from structinit_core.recipes.compile_job import ClosedFormJob
+    from structinit_core.recipes.compiling import closed_form
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.diagnose_job import DiagnoseJob
     from structinit_core.recipes.diagnosing import diagnose_checkpoint
@@ -44,13 +45,13 @@ if TYPE_CHECKING:
     from structinit_core.recipes.merging import merge_counts
     from structinit_core.recipes.paired_views import PairedViewsJob, fit_paired_views
     from structinit_core.recipes.querying import QueryJob, query_graph
-    from structinit_core.recipes.solve_plan import Plan
+    from structinit_core.recipes.solve_plan import Plan, plan
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Border": "corpus",
-    "ClosedFormJob": "recipes.compiling",
+    "ClosedFormJob": "recipes.compile_job",
     "CountSource": "recipes.counting",
     "DiagnoseJob": "recipes.diagnose_job",
     "DpiJob": "recipes.dpi",
@@ -82,7 +83,7 @@ _HOMES = {
     "merge_counts": "recipes.merging",
     "open_counts": "cooc",
     "parse_arms": "race",
-    "plan": "recipes.compiling",
+    "plan": "recipes.solve_plan",
     "plan_dpi": "recipes.dpi_plan",
     "plan_export": "recipes.exporting",
     "plan_k0": "recipes.k0",

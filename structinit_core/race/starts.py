@@ -20,13 +20,12 @@ from structinit_core.race.arms import COMPILED, Arm, refuse_arm
 from structinit_core.race.dpi_starts import DPI, DpiStart, write_dpi_start
 from structinit_core.race.protocol import RaceJob
 from structinit_core.race.text import RaceText
-from structinit_core.recipes.compiling import (
-    SCORING,
+from structinit_core.recipes.compile_job import (
     ClosedFormJob,
-    compile_counts,
     promised_vocabulary,
     refuse_vocabulary,
 )
+from structinit_core.recipes.compiling import SCORING, compile_counts
 from structinit_core.recipes.record import Recorder
 
 _COUNTING = "counting"

@@ -55,7 +55,7 @@ from structinit_core.initializers.dpi import (
 )
 from structinit_core.linalg import Device, resolve_device
 from structinit_core.progress import Progress, Silent
-from structinit_core.recipes.compiling import promised_vocabulary, refuse_vocabulary
+from structinit_core.recipes.compile_job import promised_vocabulary, refuse_vocabulary
 from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_corpus
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.tokenizing import keep_tokens

@@ -8,7 +8,7 @@ from structinit_core.blueprint import make_blueprint, named_config
 from structinit_core.checkpoint import DTYPES, plan_shards
 from structinit_core.initializers.dpi import forecast, multiply_adds_per_second
 from structinit_core.linalg import resolve_device
-from structinit_core.recipes.compiling import promised_vocabulary, refuse_vocabulary
+from structinit_core.recipes.compile_job import promised_vocabulary, refuse_vocabulary
 from structinit_core.recipes.count_forecast import forecast_counting
 from structinit_core.recipes.count_plan import CountPlan
 from structinit_core.recipes.dpi import DpiJob

@@ -34,7 +34,7 @@ from structinit_core.initializers.kernel import (
 )
 from structinit_core.linalg import Device, resolve_device
 from structinit_core.progress import Progress, Silent
-from structinit_core.recipes.compiling import refuse_vocabulary
+from structinit_core.recipes.compile_job import refuse_vocabulary
 from structinit_core.recipes.counting import DEFAULT_MEMORY
 from structinit_core.recipes.k0_plan import K0Plan, plan_dense, plan_power
 from structinit_core.recipes.k0_solve import Solved, k0_report, solve_dense, solve_power

@@ -32,7 +32,7 @@ from structinit_core.initializers.paired_views import (
 )
 from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
-from structinit_core.recipes.compiling import promised_vocabulary
+from structinit_core.recipes.compile_job import promised_vocabulary
 from structinit_core.recipes.count_forecast import forecast_counting
 from structinit_core.recipes.count_plan import bound_counting
 from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_corpus

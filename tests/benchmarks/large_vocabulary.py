@@ -23,7 +23,6 @@ from pathlib import Path
 
 import torch
 
-from structinit_core.blueprint import make_blueprint
 from structinit_core.cooc import KneserNey, open_counts
 from structinit_core.corpus import Border, cut_windows
 from structinit_core.initializers.closed_form import LogBilinear, loss, scored_pairs
@@ -31,9 +30,10 @@ from structinit_core.initializers.closed_form.codes import factorise
 from structinit_core.initializers.closed_form.recalibrate import fit_gain, scaled
 from structinit_core.initializers.closed_form.solver import TableSolver
 from structinit_core.progress import Silent
+from structinit_core.recipes.compile_job import ClosedFormJob
 from structinit_core.recipes.counting import CountSource, count_corpus
 from structinit_core.recipes.record import peak_memory_bytes
-from structinit_core.recipes.solve_plan import plan_closed_form
+from structinit_core.recipes.solve_plan import plan
 
 ROOT = Path(__file__).parents[2]
 FILES = ("wikitext-2/wiki.train.tokens.gz", "gutenberg-a/train.txt.gz")
@@ -68,12 +68,16 @@ def measure(directory: Path, width: int) -> None:
         "n_positions": 256,
         "tie_word_embeddings": False,
     }
-    plan = plan_closed_form(make_blueprint(config), None, 4 << 30)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as written:
+        json.dump(config, written)
+        written.flush()
+        planned = plan(ClosedFormJob(Path(written.name), counts=directory))
     pairs = scored_pairs(
         counts.held_out, cut_windows(counts.held_out_spans, 256), counts.vocabulary
     )
     print(
-        f"V {counts.vocabulary}, rank {plan.prediction_rank}, {model.totals.sum():,.0f} bigrams, "
+        f"V {counts.vocabulary}, rank {planned.prediction_rank}, "
+        f"{model.totals.sum():,.0f} bigrams, "
         f"{model.bigrams.nnz:,} distinct, {pairs.total:,.0f} held out"
     )
 
@@ -84,7 +88,7 @@ def measure(directory: Path, width: int) -> None:
         print(f"  {name:24} {loss(codes, pairs):.4f} nats  {wall:7.1f} s  {cpu:7.1f} s cpu")
         return codes
 
-    svd = step("svd", lambda: factorise(model, plan.prediction_rank, 0)[0])
+    svd = step("svd", lambda: factorise(model, planned.prediction_rank, 0)[0])
     table = TableSolver(model, 0, CPU)
     gain = step("svd + gain", lambda: scaled(svd, fit_gain(svd, pairs)))
     step("svd + gain + bias", lambda: table.rebalanced(gain))
@@ -94,7 +98,7 @@ def measure(directory: Path, width: int) -> None:
     for name, value in table.samples.items():
         print(f"  {name:24} {value:.4g}")
     peak = f"{peak_memory_bytes() / 2**30:.2f} GiB without placing and scoring"
-    print(f"  peak memory {peak}; forecast of the whole {plan.memory_bytes / 2**30:.2f} GiB")
+    print(f"  peak memory {peak}; forecast of the whole {planned.memory_bytes / 2**30:.2f} GiB")
 
 
 def main() -> None:

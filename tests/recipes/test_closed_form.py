@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from safetensors.torch import load_file
 from structinit_core.artifact import file_digest, read_manifest
 from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError, LimitError, NumericalError, UsageError
-from structinit_core.recipes.compiling import ClosedFormJob, closed_form, plan
+from structinit_core.recipes.compile_job import ClosedFormJob
+from structinit_core.recipes.compiling import closed_form
 from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.solve_plan import plan
 
 FILES = {
     "config.json",
@@ -154,6 +157,22 @@ def test_memory_is_a_bound(book: Path, make_config, tmp_path: Path) -> None:
     job = one_shot(book, make_config(vocab_size=1 << 20, n_embd=1024), memory_bytes=1 << 30)
     with pytest.raises(LimitError, match="MiB"):
         closed_form(job, tmp_path / "out")
+
+
+def test_the_plan_knows_what_the_offsets_take(
+    book: Path, counts_path: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    job = ClosedFormJob(tiny_config, counts=counts_path)
+    known, guessed = plan(job), plan(one_shot(book, tiny_config, stages=job.stages))
+    needed = known.solve_bytes + known.stage_bytes["offsets"]
+    assert known.fits
+    assert guessed.stage_bytes["offsets"] > known.stage_bytes["offsets"] > 1 << 20
+    assert plan(one_shot(book, tiny_config)).stage_bytes == {}
+    assert plan(replace(job, memory_bytes=needed)).fits
+    tight = replace(job, memory_bytes=needed - 1)
+    assert not plan(tight).fits
+    with pytest.raises(LimitError, match="the offsets need about"):
+        closed_form(tight, tmp_path / "out")
 
 
 def test_large_vocabularies_cost_in_proportion(book: Path, make_config) -> None:

@@ -14,7 +14,8 @@ from structinit_core.corpus import Border
 from structinit_core.diagnose import Report
 from structinit_core.initializers.closed_form import compile as compile_module
 from structinit_core.initializers.closed_form.copying import place_copy
-from structinit_core.recipes.compiling import ClosedFormJob, closed_form
+from structinit_core.recipes.compile_job import ClosedFormJob
+from structinit_core.recipes.compiling import closed_form
 from structinit_core.recipes.counting import CountSource, count_corpus
 
 SIZES = {"vocab_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4}

@@ -22,7 +22,8 @@ from structinit_core.errors import (
     StructinitError,
     UsageError,
 )
-from structinit_core.recipes.compiling import ClosedFormJob, closed_form
+from structinit_core.recipes.compile_job import ClosedFormJob
+from structinit_core.recipes.compiling import closed_form
 from structinit_core.recipes.diagnose_job import DiagnoseJob
 from structinit_core.recipes.diagnosing import diagnose_checkpoint
 
@@ -164,7 +165,8 @@ def test_peak_memory_is_that_of_one_tensor(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from structinit_core.checkpoint import reader
-from structinit_core.recipes.compiling import ClosedFormJob, closed_form
+from structinit_core.recipes.compile_job import ClosedFormJob
+from structinit_core.recipes.compiling import closed_form
 from structinit_core.recipes.diagnose_job import DiagnoseJob
 from structinit_core.recipes.diagnosing import diagnose_checkpoint
 import numpy, torch, scipy.linalg

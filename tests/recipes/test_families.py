@@ -13,7 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.closed_form import STAGES
-from structinit_core.recipes.compiling import ClosedFormJob, closed_form
+from structinit_core.recipes.compile_job import ClosedFormJob
+from structinit_core.recipes.compiling import closed_form
 
 SIZES = {
     "vocab_size": 512,

@@ -16,7 +16,8 @@ from structinit_core.artifact import read_manifest
 from structinit_core.cooc import open_counts
 from structinit_core.corpus import Border
 from structinit_core.errors import IncompatibleError, InputError
-from structinit_core.recipes.compiling import ClosedFormJob, closed_form
+from structinit_core.recipes.compile_job import ClosedFormJob
+from structinit_core.recipes.compiling import closed_form
 from structinit_core.recipes.counting import CountSource, count_corpus
 from structinit_core.recipes.diagnose_job import DiagnoseJob
 from structinit_core.recipes.diagnosing import diagnose_checkpoint

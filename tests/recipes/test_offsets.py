@@ -15,8 +15,9 @@ from structinit_core.errors import LimitError, UsageError
 from structinit_core.initializers.closed_form import STAGES, chosen_stages, stages
 from structinit_core.initializers.closed_form import compile as compile_module
 from structinit_core.initializers.closed_form.codes import BLOCK_ELEMENTS
-from structinit_core.initializers.closed_form.stages import head_lags, offsets_bytes
-from structinit_core.recipes.compiling import ClosedFormJob, closed_form
+from structinit_core.initializers.closed_form.stages import TableSizes, head_lags, offsets_bytes
+from structinit_core.recipes.compile_job import ClosedFormJob
+from structinit_core.recipes.compiling import closed_form
 
 
 @pytest.fixture(scope="module")
@@ -124,21 +125,21 @@ def test_memory_bounds_the_offsets_and_never_changes_the_bytes(
     ],
 )
 def test_heads_that_share_a_read_map_look_at_different_lags(
-    counts: Counts, tiny_config: Path, heads: int, sharing: int, lags: tuple[int, ...]
+    tiny_config: Path, heads: int, sharing: int, lags: tuple[int, ...]
 ) -> None:
     blueprint = make_blueprint(read_config(tiny_config))
     shaped = dataclasses.replace(blueprint, heads=heads * sharing, kv_heads=heads)
-    known = dataclasses.replace(counts, offsets=counts.offsets[:4])
-    assert head_lags(shaped, known) == (lags, min(sharing, 3))
+    assert head_lags(shaped, 4) == (lags, min(sharing, 3))
 
 
 def test_drawn_columns_are_counted_in_the_memory(
     counts: Counts, tiny_config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blueprint = make_blueprint(read_config(tiny_config))
-    exact = offsets_bytes(blueprint, counts)
+    sizes = TableSizes.of(counts)
+    exact = offsets_bytes(blueprint, sizes)
     monkeypatch.setattr(stages, "EXACT_VOCABULARY", counts.vocabulary - 1)
-    assert offsets_bytes(blueprint, counts) > exact + 12 * BLOCK_ELEMENTS
+    assert offsets_bytes(blueprint, sizes) > exact + 12 * BLOCK_ELEMENTS
 
 
 @pytest.mark.parametrize(

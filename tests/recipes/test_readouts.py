@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from structinit_core.diagnose import Report
 from structinit_core.initializers.closed_form import compile as compile_module
-from structinit_core.recipes.compiling import ClosedFormJob, closed_form
+from structinit_core.recipes.compile_job import ClosedFormJob
+from structinit_core.recipes.compiling import closed_form
 from structinit_core.recipes.counting import CountSource, count_corpus
 
 KINDS = 6

@@ -100,15 +100,15 @@ def closed_form(
     from structinit_core.corpus import Border
     from structinit_core.errors import UsageError
     from structinit_core.initializers.closed_form import chosen_stages
-    from structinit_core.recipes.compiling import ClosedFormJob
+    from structinit_core.recipes.compile_job import ClosedFormJob
     from structinit_core.recipes.compiling import closed_form as compile_into
-    from structinit_core.recipes.compiling import plan as forecast
     from structinit_core.recipes.counting import CountSource
     from structinit_core.recipes.paired_views import (
         PairedViewsJob,
         fit_paired_views,
         plan_paired_views,
     )
+    from structinit_core.recipes.solve_plan import plan as forecast
 
     if method is Method.PAIRED_VIEWS:
         o.refuse(context, _OF_NGRAM, "is not of --method paired-views")

@@ -12,16 +12,25 @@ from structinit_core.initializers.closed_form.layout import clip, divide
 from structinit_core.initializers.closed_form.offset_fit import offsets_multiply_adds
 from structinit_core.initializers.closed_form.price import offset_costs
 from structinit_core.initializers.closed_form.solver import refit_multiply_adds
-from structinit_core.initializers.closed_form.stages import DEFAULT_STAGES, STAGES, chosen_stages
+from structinit_core.initializers.closed_form.stages import (
+    DEFAULT_STAGES,
+    OFFSETS,
+    STAGES,
+    TableSizes,
+    chosen_stages,
+    stage_bytes,
+)
 
 __all__ = [
     "DEFAULT_STAGES",
+    "OFFSETS",
     "SAMPLED_TOKENS",
     "STAGES",
     "CompiledNgram",
     "LogBilinear",
     "Pairs",
     "StageResult",
+    "TableSizes",
     "chosen_stages",
     "clip",
     "compile_ngram",
@@ -32,4 +41,5 @@ __all__ = [
     "refit_multiply_adds",
     "refuse_unsupported",
     "scored_pairs",
+    "stage_bytes",
 ]

@@ -32,10 +32,10 @@ from structinit_core.initializers.closed_form.stages import (
     OFFSETS,
     READOUTS,
     STAGES,
+    TableSizes,
     head_lags,
     obstacles,
-    offsets_bytes,
-    readouts_bytes,
+    stage_bytes,
 )
 from structinit_core.initializers.closed_form.tied import place_codes, tied_reads
 from structinit_core.initializers.stream import Compiled, compiled_stream
@@ -47,7 +47,6 @@ SAMPLED_TOKENS = 1 << 14
 _HEADS_TO_SPARE, _WORTH_A_HEAD = 3, 0.05
 """Sets of keys and values that a layer has, and nats of copying, to leave one to it."""
 _CPU = torch.device("cpu")
-_BYTES = {OFFSETS: offsets_bytes, READOUTS: readouts_bytes}
 
 Windows = NDArray[np.int64]
 
@@ -137,10 +136,11 @@ def compile_ngram(
         NumericalError: NaN or infinity in a factorisation or fit.
     """
     refuse_unsupported(blueprint)
-    left_out = obstacles(stages, blueprint, model.counts, judged=len(windows) > 0)
+    sizes = TableSizes.of(model.counts)
+    left_out = obstacles(stages, blueprint, sizes, judged=len(windows) > 0)
     tried = [name for name in stages if name != BIGRAM and name not in left_out]
-    for name in (stage for stage in tried if stage in _BYTES):
-        if (needed := _BYTES[name](blueprint, model.counts)) > spare_bytes:
+    for name, needed in stage_bytes(tried, blueprint, sizes).items():
+        if needed > spare_bytes:
             raise LimitError(
                 f"the {name} need about {needed >> 20} MiB beside the bigram's solve",
                 hint=f"raise --memory, or compile --without {name}",
@@ -220,7 +220,7 @@ def place_offsets(
     """
     blueprint, seed = network.blueprint, network.stream.seed
     progress.stage("offsets on the count tables", OFFSET_STEPS)
-    lags, groups = head_lags(blueprint, model.counts, spare)
+    lags, groups = head_lags(blueprint, len(model.counts.offsets), spare)
     fitted = fit_offsets(
         codes,
         model,

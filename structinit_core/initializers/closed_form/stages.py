@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from structinit_core.blueprint import Blueprint, Norm
 from structinit_core.cooc import Counts
@@ -28,6 +29,26 @@ _COPIES_OF_ATTENTION = 32
 _BYTES_PER_ROW_ENTRY, _COPIES_OF_STATES = 64, 12
 
 
+@dataclass(frozen=True)
+class TableSizes:
+    """Tokens, distinct pairs at each offset from 1, and distinct trigrams of counts."""
+
+    vocabulary: int
+    pairs: tuple[int, ...]
+    trigrams: int
+
+    @classmethod
+    def of(cls, counts: Counts) -> TableSizes:
+        """Those of ``counts``."""
+        pairs = tuple(int(table.nnz) for table in counts.offsets)
+        return cls(counts.vocabulary, pairs, len(counts.trigram_keys))
+
+    @classmethod
+    def at_most(cls, tokens: int, vocabulary: int, offsets: int) -> TableSizes:
+        """The largest that ``tokens`` counted tokens can have."""
+        return cls(vocabulary, (min(vocabulary**2, tokens),) * offsets, tokens)
+
+
 def chosen_stages(stages: Sequence[str], without: Sequence[str] = ()) -> tuple[str, ...]:
     """The stages asked for, in their order.
 
@@ -46,14 +67,14 @@ def chosen_stages(stages: Sequence[str], without: Sequence[str] = ()) -> tuple[s
 
 
 def obstacles(
-    stages: Sequence[str], blueprint: Blueprint, counts: Counts, *, judged: bool
+    stages: Sequence[str], blueprint: Blueprint, sizes: TableSizes, *, judged: bool
 ) -> dict[str, str]:
     """Stages that cannot be compiled, each with the reason; ``judged``: text is held out."""
     left_out = {}
     for name, reason in (
-        (OFFSETS, offsets_obstacle(blueprint, counts)),
+        (OFFSETS, offsets_obstacle(blueprint, sizes)),
         (COPY, copy_obstacle(blueprint)),
-        (READOUTS, readouts_obstacle(blueprint, counts)),
+        (READOUTS, readouts_obstacle(blueprint, sizes)),
     ):
         if name in stages:
             if not judged:
@@ -66,17 +87,17 @@ def obstacles(
 
 
 def head_lags(
-    blueprint: Blueprint, counts: Counts, spare: bool = False
+    blueprint: Blueprint, counted: int, spare: bool = False
 ) -> tuple[tuple[int, ...], int]:
     """The lag of each head that reads an earlier token, and how many in a row share a read map.
 
-    At most as far as was counted. Heads share where the model's do, keys and values too: such
-    heads look at different lags as long as there are any. ``spare`` leaves one set of keys and
-    values to others.
+    Below ``counted``, the offsets in the counts. Heads share where the model's do, keys and values
+    too: such heads look at different lags as long as there are any. ``spare`` leaves one set of
+    keys and values to others.
     """
     sharing = blueprint.heads // blueprint.kv_heads
     reach = seen(blueprint, read_wiring(blueprint))
-    known = min(len(counts.offsets), reach) - 1
+    known = min(counted, reach) - 1
     lags = [lag for lag in _HEAD_LAGS if lag <= known]
     sharing = min(sharing, len(set(lags)) or 1)
     groups: list[list[int]] = []
@@ -88,23 +109,28 @@ def head_lags(
     return tuple(lag for group in groups for lag in group), sharing
 
 
-def offsets_bytes(blueprint: Blueprint, counts: Counts) -> int:
+def offsets_bytes(blueprint: Blueprint, sizes: TableSizes) -> int:
     """Bytes that fitting the offsets takes beyond the bigram: an upper estimate."""
-    lags, _ = head_lags(blueprint, counts)
-    entries = sum(int(table.nnz) for table in counts.offsets[: max(lags, default=0) + 1])
-    codes = 4 * counts.vocabulary * divide(blueprint).prediction
-    sampled = counts.vocabulary > EXACT_VOCABULARY
-    listed = 3 * 4 * BLOCK_ELEMENTS + 8 * FOLLOWERS * counts.vocabulary if sampled else 0
+    lags, _ = head_lags(blueprint, len(sizes.pairs))
+    codes = 4 * sizes.vocabulary * divide(blueprint).prediction
+    sampled = sizes.vocabulary > EXACT_VOCABULARY
+    listed = 3 * 4 * BLOCK_ELEMENTS + 8 * FOLLOWERS * sizes.vocabulary if sampled else 0
     return int(
-        _BYTES_PER_ENTRY * entries
-        + _BYTES_PER_TRIGRAM * len(counts.trigram_keys)
+        _BYTES_PER_ENTRY * sum(sizes.pairs[: max(lags, default=0) + 1])
+        + _BYTES_PER_TRIGRAM * sizes.trigrams
         + (_COPIES_OF_CODES + len(lags)) * codes
         + listed
         + _COPIES_OF_ATTENTION * blueprint.context**2
     )
 
 
-def offsets_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
+def stage_bytes(stages: Sequence[str], blueprint: Blueprint, sizes: TableSizes) -> dict[str, int]:
+    """Bytes that each of ``stages`` takes beyond the bigram, where it takes any to speak of."""
+    needed = {OFFSETS: offsets_bytes, READOUTS: readouts_bytes}
+    return {name: needed[name](blueprint, sizes) for name in stages if name in needed}
+
+
+def offsets_obstacle(blueprint: Blueprint, sizes: TableSizes) -> str | None:
     """Why the offsets cannot be compiled into this model from these counts, or ``None``."""
     wiring = read_wiring(blueprint)
     if blueprint.tied and wiring.parallel and blueprint.layers == 1:
@@ -114,25 +140,25 @@ def offsets_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
     rotary = not blueprint.learned_positions
     if blueprint.head_width < 2 or (rotary and len(wiring.frequencies) == 0):
         return f"heads of width {blueprint.head_width} hold no position"
-    if not head_lags(blueprint, counts)[0] or len(counts.trigram_keys) == 0:
+    if not head_lags(blueprint, len(sizes.pairs))[0] or sizes.trigrams == 0:
         return "the counts hold no second offset"
     return None
 
 
-def readouts_bytes(blueprint: Blueprint, counts: Counts) -> int:
+def readouts_bytes(blueprint: Blueprint, sizes: TableSizes) -> int:
     """Bytes that fitting the readouts takes beyond the bigram: an upper estimate."""
-    pairs = min(len(counts.trigram_keys), PAIRS)
+    pairs = min(sizes.trigrams, PAIRS)
     per_pair = blueprint.feed_forward + _COPIES_OF_STATES * blueprint.width
-    return _BYTES_PER_ROW_ENTRY * len(counts.trigram_keys) + 4 * pairs * per_pair
+    return _BYTES_PER_ROW_ENTRY * sizes.trigrams + 4 * pairs * per_pair
 
 
-def readouts_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
+def readouts_obstacle(blueprint: Blueprint, sizes: TableSizes) -> str | None:
     """Why no readouts can be compiled into this model from these counts, or ``None``."""
     if blueprint.tied:
         return "the head is tied"
-    if len(counts.trigram_keys) == 0:
+    if sizes.trigrams == 0:
         return "the counts hold no trigrams"
-    if counts.vocabulary > EXACT_VOCABULARY:
+    if sizes.vocabulary > EXACT_VOCABULARY:
         return f"the vocabulary is above {EXACT_VOCABULARY}"
     if not has_bias(blueprint) and blueprint.norm is not Norm.RMS:
         return "feed-forward units have no bias, and the stream no constant"

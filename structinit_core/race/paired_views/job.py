@@ -16,7 +16,7 @@ from structinit_core.initializers.paired_views import (
     PairedViewsConfig,
     paired_views_config,
 )
-from structinit_core.recipes.compiling import promised_vocabulary
+from structinit_core.recipes.compile_job import promised_vocabulary
 from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource
 
 BACKPROP = "backprop"
