@@ -23,10 +23,7 @@ def shuffled(counts: Counts, seed: int) -> Counts:
     frame token is permuted like any other; tokenizer and manifest stay. Dtypes stay, rows
     and keys ascend. Deterministic for a seed. Memory: about 40 bytes a bigram or trigram.
     """
-    # The room brings torch, which counting alone does not wait for.
-    from structinit_core.linalg import generator
-
-    place = generator(seed, "shuffled identities").permutation(counts.vocabulary)
+    place = shuffled_identities(counts.vocabulary, seed)
     unigram = np.empty_like(counts.unigram)
     unigram[place] = counts.unigram
     dropped = np.empty_like(counts.dropped)
@@ -42,6 +39,14 @@ def shuffled(counts: Counts, seed: int) -> Counts:
         trigram_counts=counts.trigram_counts[order],
         held_out=TokenStream(place.astype(held.ids.dtype)[held.ids], held.offsets),
     )
+
+
+def shuffled_identities(vocabulary: int, seed: int) -> NDArray[np.int64]:
+    """π: the token that each token becomes, int64 (V,)."""
+    # The room brings torch, which counting alone does not wait for.
+    from structinit_core.linalg import generator
+
+    return generator(seed, "shuffled identities").permutation(vocabulary)
 
 
 def _matrix(matrix: sp.csr_array, place: NDArray[np.int64]) -> sp.csr_array:

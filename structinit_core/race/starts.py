@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from structinit_core.artifact import file_digest, pretty_json, text_digest
 from structinit_core.blueprint import Blueprint, make_blueprint, named_config, read_config
 from structinit_core.checkpoint import read_tensors, shard_files, write_checkpoint
-from structinit_core.cooc import Counts, KneserNey, shuffled
+from structinit_core.cooc import Counts, KneserNey, shuffled, shuffled_identities
 from structinit_core.corpus import load_tokenizer, serialise
 from structinit_core.errors import IncompatibleError, InputError, LimitError
 from structinit_core.initializers.baselines import BASELINES, baseline_stream
@@ -25,7 +25,7 @@ from structinit_core.recipes.compile_job import (
     promised_vocabulary,
     refuse_vocabulary,
 )
-from structinit_core.recipes.compiling import SCORING, compile_counts
+from structinit_core.recipes.compiling import SCORING, compile_counts, text_contexts
 from structinit_core.recipes.record import Recorder
 
 _COUNTING = "counting"
@@ -83,7 +83,11 @@ class Starts:
                 device=self._job.device,
                 memory_bytes=self._job.memory_bytes,
             )
-            compile_counts(job, counts, work, record)
+            text = text_contexts(self._text.train, self._text.counts)
+            if arm.shuffled:
+                place = shuffled_identities(counts.vocabulary, seed).astype(text.ids.dtype)
+                text = replace(text, ids=place[text.ids])
+            compile_counts(job, counts, work, record, text=text)
             spent = time.perf_counter() - began - record.seconds()[SCORING]
             return Start(work, self._text.counting_seconds + spent)
         return self._baseline(arm, counts, seed, work, began, progress)

@@ -20,7 +20,9 @@ from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource
 
 @dataclass(frozen=True)
 class ClosedFormJob:
-    """One compilation: a config, and either text to count or a counts artifact.
+    """One compilation: a config, and text to count or a counts artifact.
+
+    Text beside counts is the one they are of; its tokenizer is theirs.
 
     ``stages``: those to try; the first is in every compilation.
     """
@@ -36,8 +38,9 @@ class ClosedFormJob:
 
     def __post_init__(self) -> None:
         chosen_stages(self.stages)
-        if (self.source is None) == (self.counts is None):
-            raise UsageError("give either text with a tokenizer, or counts")
+        if self.source is None and self.counts is None:
+            raise UsageError("give text with a tokenizer, or counts")
+        refuse_other_tokenizer(self.source, self.counts)
 
     def paths(self) -> list[Path]:
         """Every file and directory read."""
@@ -65,7 +68,7 @@ class ClosedFormJob:
         }
         if self.source is not None:
             inputs += self.source.inputs()
-            params["counts"] = self.source.params()
+            params["counts" if self.counts is None else "text"] = self.source.params()
         if self.counts is not None:
             manifest = read_manifest(self.counts)
             if manifest is None:
@@ -74,6 +77,16 @@ class ClosedFormJob:
         return Recipe(
             kind=CHECKPOINT_KIND, version=CHECKPOINT_VERSION, params=params, inputs=tuple(inputs)
         )
+
+
+def refuse_other_tokenizer(source: CountSource | None, counts: Path | None) -> None:
+    """Refuse text beside counts that is read with another tokenizer than theirs.
+
+    Raises:
+        UsageError: it is.
+    """
+    if source is not None and counts is not None and source.tokenizer != counts / "tokenizer.json":
+        raise UsageError("text beside counts is read with the tokenizer.json among them")
 
 
 def promised_vocabulary(source: CountSource) -> int:

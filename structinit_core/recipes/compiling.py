@@ -19,11 +19,15 @@ from structinit_core.checkpoint import (
     write_directory,
 )
 from structinit_core.cooc import Counts, KneserNey, open_counts
-from structinit_core.corpus import cut_windows, find_frame, load_tokenizer, spread
-from structinit_core.errors import IncompatibleError, LimitError
-from structinit_core.initializers.closed_form import (
-    compile_ngram,
+from structinit_core.corpus import (
+    TokenStream,
+    cut_windows,
+    find_frame,
+    load_tokenizer,
+    spread,
 )
+from structinit_core.errors import IncompatibleError, LimitError
+from structinit_core.initializers.closed_form import TextContexts, compile_ngram
 from structinit_core.linalg import resolve_device
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.compile_job import ClosedFormJob, refuse_vocabulary
@@ -31,6 +35,7 @@ from structinit_core.recipes.count_plan import bound_counting
 from structinit_core.recipes.counting import count_corpus
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.solve_plan import Plan, plan_of_counts, plan_of_text
+from structinit_core.recipes.tokenizing import counted_spans, keep_tokens
 
 SCORING = "scoring the checkpoint"
 """The stage that proves the checkpoint; making it has ended by then."""
@@ -53,7 +58,7 @@ def closed_form(
         any :class:`~structinit_core.errors.StructinitError`; nothing is then published.
     """
     record = Recorder(progress or Silent())
-    if job.source is not None:
+    if job.source is not None and job.counts is None:
         _refuse_large(plan_of_text(job, job.source, bound_counting), job)
     resolve_device(job.device, 0)  # refuses one that is not there
     refuse_overlap(output, job.paths())
@@ -71,9 +76,19 @@ def closed_form(
         hashes: dict[Path, str] = {}
         with staged(output, recipe, hashes) as work, scratch(output) as temporary:
             directory = job.counts or temporary / "counts"
+            tokens, text = temporary / "tokens", None
+            if job.source is not None and job.counts is None:
+                count_corpus(
+                    job.source,
+                    directory,
+                    tokens=tokens,
+                    memory_bytes=job.memory_bytes,
+                    progress=record,
+                )
+            counts = open_counts(directory)
             if job.source is not None:
-                count_corpus(job.source, directory, memory_bytes=job.memory_bytes, progress=record)
-            stages = compile_counts(job, open_counts(directory), work, record, hashes)
+                text = text_contexts(keep_tokens(job.source, tokens, record)[1], counts)
+            stages = compile_counts(job, counts, work, record, hashes, text)
             record.write(work, stages)
     return True
 
@@ -84,11 +99,13 @@ def compile_counts(
     work: Path,
     progress: Progress,
     hashes: dict[Path, str] | None = None,
+    text: TextContexts | None = None,
 ) -> dict[str, float]:
     """Write the checkpoint of ``job`` from open ``counts`` into ``work``, without publishing it.
 
     Returns the seconds of each stage of the compilation; the sha256 of the tensor files are
-    entered in ``hashes`` if given. Errors as in :func:`closed_form`.
+    entered in ``hashes`` if given. ``text``: the counted text, if it is at hand. Errors as in
+    :func:`closed_form`.
     """
     from structinit_core.recipes.verdict import compile_report, score
 
@@ -120,6 +137,7 @@ def compile_counts(
         stages=job.stages,
         spare_bytes=job.memory_bytes - forecast.solve_bytes,
         seed=job.seed,
+        text=text,
         device=device,
         progress=progress,
     )
@@ -140,6 +158,22 @@ def compile_counts(
     report = compile_report(compiled, blueprint, counts, scores)
     report.write(work)
     return {stage.name: stage.seconds for stage in compiled.stages}
+
+
+def text_contexts(stream: TokenStream, counts: Counts) -> TextContexts:
+    """The contexts of the tokens of ``stream`` that entered ``counts``.
+
+    Raises:
+        IncompatibleError: the counts are of another text.
+    """
+    spans = counted_spans(stream, counts)
+    found, counted = int((spans[:, 1] - spans[:, 0]).sum()), int(counts.unigram.sum())
+    if found != counted:
+        raise IncompatibleError(
+            f"the counts are of {counted} tokens, and of this text {found} would be counted",
+            hint="give the text that was counted, cut into documents as then, or none",
+        )
+    return TextContexts(stream.ids, spans)
 
 
 def _refuse_large(forecast: Plan, job: ClosedFormJob) -> None:

@@ -34,7 +34,6 @@ from structinit_core.corpus import (
     TokenStream,
     cut_windows,
     find_frame,
-    hold_out,
     load_tokenizer,
     spread,
 )
@@ -55,10 +54,14 @@ from structinit_core.initializers.dpi import (
 )
 from structinit_core.linalg import Device, resolve_device
 from structinit_core.progress import Progress, Silent
-from structinit_core.recipes.compile_job import promised_vocabulary, refuse_vocabulary
+from structinit_core.recipes.compile_job import (
+    promised_vocabulary,
+    refuse_other_tokenizer,
+    refuse_vocabulary,
+)
 from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_corpus
 from structinit_core.recipes.record import Recorder
-from structinit_core.recipes.tokenizing import keep_tokens
+from structinit_core.recipes.tokenizing import counted_spans, keep_tokens
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,7 @@ class DpiJob:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise UsageError(f"unknown dtype {self.dtype!r}", hint=f"one of {', '.join(DTYPES)}")
-        if self.counts is not None and self.source.tokenizer != self.counts / "tokenizer.json":
-            raise UsageError("text beside counts is read with the tokenizer.json among them")
+        refuse_other_tokenizer(self.source, self.counts)
 
     def paths(self) -> list[Path]:
         """Every file and directory read."""
@@ -249,8 +251,7 @@ def draw_samples(
     Raises:
         InputError: no token was counted.
     """
-    drawn = counts.manifest.recipe.params
-    spans = hold_out(stream, float(drawn["holdout"]), int(drawn["seed"])).counted
+    spans = counted_spans(stream, counts)
     context, positions = blueprint.context, expected.stream_positions
     sample = draw_sample(stream, spans, positions, context, seed, "sample")
     clustered = expected.cluster_positions

@@ -68,10 +68,10 @@ def plan(job: ClosedFormJob) -> Plan:
     Raises:
         IncompatibleError: a model this method cannot compile. InputError: a missing file.
     """
-    if job.source is not None:
-        return plan_of_text(job, job.source, forecast_counting)
-    assert job.counts is not None
-    return plan_of_counts(job, open_counts(job.counts))
+    if job.counts is not None:
+        return plan_of_counts(job, open_counts(job.counts))
+    assert job.source is not None
+    return plan_of_text(job, job.source, forecast_counting)
 
 
 def plan_of_text(

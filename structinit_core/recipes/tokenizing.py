@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from structinit_core.artifact import (
     Recipe,
@@ -18,6 +19,7 @@ from structinit_core.artifact import (
 from structinit_core.corpus import (
     Tokenizer,
     TokenStream,
+    hold_out,
     load_tokenizer,
     serialise,
     tokenize,
@@ -27,6 +29,7 @@ from structinit_core.corpus import (
 from structinit_core.recipes.record import Recorder
 
 if TYPE_CHECKING:
+    from structinit_core.cooc import Counts
     from structinit_core.recipes.counting import CountSource
 
 TOKENS_KIND = "tokens"
@@ -98,3 +101,9 @@ def keep_tokens(
         ids = load_array(directory / "tokens.npy", ("uint16", "uint32"))
         offsets = np.array(load_array(directory / "offsets.npy", ("int64",)))
         return load_tokenizer(directory / "tokenizer.json"), TokenStream(ids, offsets)
+
+
+def counted_spans(stream: TokenStream, counts: Counts) -> NDArray[np.int64]:
+    """The spans of ``stream`` that entered ``counts``, if they are of its text: int64 (n, 2)."""
+    drawn = counts.manifest.recipe.params
+    return hold_out(stream, float(drawn["holdout"]), int(drawn["seed"])).counted

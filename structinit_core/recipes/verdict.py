@@ -148,6 +148,11 @@ def compile_report(
             *pruning_note(counts),
             *(f"{name} left out: {reason}" for name, reason in compiled.left_out.items()),
             *(
+                [f"the offsets were fitted on contexts drawn from {compiled.drawn_from}"]
+                if compiled.drawn_from
+                else []
+            ),
+            *(
                 [
                     "the refit takes the counted followers of every row exactly and estimates "
                     "the rest from drawn columns; the bias is fitted on drawn contexts"

@@ -45,7 +45,7 @@ def checkpoint_file(tmp_path: Path) -> Path:
         (["--train-tokenizer", "512", "--device", "tpu"], 2, "unknown device"),
         (["--train-tokenizer", "512", "--memory", "2M"], 6, "raise --memory"),
         (["--counts", "nowhere", "--train-tokenizer", "512"], 2, "are counted already"),
-        (["--counts", "nowhere"], 2, "--corpus is of counting"),
+        (["--counts", "nowhere"], 3, "nowhere/tokenizer.json: cannot be read"),
     ],
 )
 def test_bad_options(

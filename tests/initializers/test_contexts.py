@@ -7,7 +7,11 @@ import pytest
 
 from structinit_core.cooc import Counts
 from structinit_core.corpus import TokenStream
-from structinit_core.initializers.closed_form.contexts import Contexts, scored_contexts
+from structinit_core.initializers.closed_form.contexts import (
+    Contexts,
+    TextContexts,
+    scored_contexts,
+)
 
 LENGTH = 5
 
@@ -73,3 +77,26 @@ def test_scored_contexts_stay_within_their_window() -> None:
         [14, 99, 99],
         [15, 14, 99],
     ]
+
+
+SPANS = np.array([[0, 4], [4, 5], [7, 13]])
+
+
+def text_contexts(spans: np.ndarray = SPANS) -> TextContexts:
+    return TextContexts(np.arange(100, 120, dtype=np.uint16), spans)
+
+
+def test_runs_of_the_text_lie_within_one_counted_span() -> None:
+    runs = text_contexts().draw(6_000, 3, np.random.default_rng(0))
+    found, times = np.unique(runs, axis=0, return_counts=True)
+    newest = [102, 103, 109, 110, 111, 112]
+    assert found.tolist() == [[n, n - 1, n - 2] for n in newest]
+    assert times.tolist() == pytest.approx([1000] * 6, abs=2)
+    assert runs.dtype == np.int64
+
+
+def test_no_span_is_long_enough_for_a_run() -> None:
+    contexts = text_contexts()
+    assert contexts.draw(10, 6, np.random.default_rng(0)).shape == (10, 6)
+    assert contexts.draw(10, 7, np.random.default_rng(0)).shape == (0, 7)
+    assert text_contexts(SPANS[:0]).draw(10, 3, np.random.default_rng(0)).shape == (0, 3)

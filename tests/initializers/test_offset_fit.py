@@ -17,7 +17,7 @@ from structinit_core.initializers.closed_form.codes import (
     loss,
     scored_pairs,
 )
-from structinit_core.initializers.closed_form.contexts import scored_contexts
+from structinit_core.initializers.closed_form.contexts import TextContexts, scored_contexts
 from structinit_core.initializers.closed_form.offset_fit import fit_offsets
 from structinit_core.initializers.closed_form.offsets import OffsetModel
 from structinit_core.initializers.closed_form.refit import refit, target_table
@@ -125,6 +125,22 @@ def test_the_best_look_is_returned_and_two_without_a_gain_end_the_fit(
     assert progress.steps == 8
     assert torch.equal(best.identity, looked[1].identity)
     assert not torch.equal(best.identity, looked[2].identity)
+
+
+def test_contexts_of_the_text_are_those_that_are_fitted_on(
+    smoothed: KneserNey, bigram: LogBilinear, windows: np.ndarray
+) -> None:
+    """A text of one word tells nothing of any other: what stands after others stays."""
+    one = TextContexts(np.full(50, 7, np.uint16), np.array([[0, 50]]))
+    short = TextContexts(one.ids, np.array([[0, 2]]))
+    fitted, counted, fallen_back = (
+        fit(bigram, smoothed, windows[:0], steps=1, text=text) for text in (one, None, short)
+    )
+    begun = fit(bigram, smoothed, windows[:0], steps=0)
+    moved = (fitted.codes.left - begun.codes.left).abs().sum(dim=1)
+    assert moved.argmax() == 7
+    assert torch.equal(fallen_back.codes.left, counted.codes.left)
+    assert not torch.equal(fitted.codes.left, counted.codes.left)
 
 
 def test_shared_reads_are_fitted_too(

@@ -11,13 +11,14 @@ from safetensors.torch import load_file
 from structinit_core.blueprint import make_blueprint, read_config
 from structinit_core.cooc import Counts
 from structinit_core.diagnose import Report
-from structinit_core.errors import LimitError, UsageError
+from structinit_core.errors import IncompatibleError, LimitError, UsageError
 from structinit_core.initializers.closed_form import STAGES, chosen_stages, stages
 from structinit_core.initializers.closed_form import compile as compile_module
 from structinit_core.initializers.closed_form.codes import BLOCK_ELEMENTS
 from structinit_core.initializers.closed_form.stages import TableSizes, head_lags, offsets_bytes
 from structinit_core.recipes.compile_job import ClosedFormJob
 from structinit_core.recipes.compiling import closed_form
+from structinit_core.recipes.counting import CountSource
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,41 @@ def test_same_inputs_same_bytes(checkpoint: Path, job: ClosedFormJob, tmp_path: 
     closed_form(job, tmp_path / "out")
     for name in ("model.safetensors", "report.json", "manifest.json"):
         assert (tmp_path / "out" / name).read_bytes() == (checkpoint / name).read_bytes(), name
+
+
+def text_beside(counts: Path, book: Path, **changes: object) -> CountSource:
+    read = {"tokenizer": counts / "tokenizer.json", "holdout": 0.1} | changes
+    return CountSource([book], **read)
+
+
+def test_text_beside_counts_is_what_the_offsets_are_fitted_on(
+    checkpoint: Path, job: ClosedFormJob, counts_path: Path, book: Path, tmp_path: Path
+) -> None:
+    beside = dataclasses.replace(job, source=text_beside(counts_path, book))
+    assert beside.recipe() != job.recipe()
+    closed_form(beside, tmp_path / "beside")
+    alone = ClosedFormJob(job.config, text_beside(counts_path, book), stages=job.stages)
+    closed_form(alone, tmp_path / "alone")
+    weights = [
+        (directory / "model.safetensors").read_bytes()
+        for directory in (checkpoint, tmp_path / "beside", tmp_path / "alone")
+    ]
+    assert weights[1] == weights[2] != weights[0]
+    drawn = "the offsets were fitted on contexts drawn from "
+    assert drawn + "the text" in read_report(tmp_path / "beside").notes
+    assert drawn + "trigram counts" in read_report(checkpoint).notes
+
+
+def test_another_text_beside_counts_is_refused(
+    job: ClosedFormJob, counts_path: Path, book: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other.txt").write_text("Another text altogether.")
+    other = dataclasses.replace(job, source=text_beside(counts_path, tmp_path / "other.txt"))
+    with pytest.raises(IncompatibleError, match=r"and of this text \d+ would be counted"):
+        closed_form(other, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageError, match="among them"):
+        dataclasses.replace(job, source=text_beside(counts_path, book, tokenizer=book))
 
 
 def test_stages_are_part_of_what_decides_the_bytes(

@@ -18,15 +18,8 @@ from initctl.texts import text_paths
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-_OF_TEXT = (
-    "corpus",
-    "tokenizer",
-    "train_tokenizer",
-    "offsets",
-    "holdout",
-    "documents",
-    "text_field",
-)
+_OF_COUNTING = ("tokenizer", "train_tokenizer", "offsets", "holdout")
+_OF_TEXT = ("documents", "text_field")
 _OF_NGRAM = ("counts", "offsets", "stages", "without", "max_shard_size")
 
 
@@ -66,7 +59,12 @@ def closed_form(
     tokenizer: o.TokenizerFile = None,
     train_tokenizer: o.TrainTokenizer = None,
     counts: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Counts made by initctl cooc, not text.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Counts made by initctl cooc; text beside them is not counted again, and the "
+            "offsets are fitted on it.",
+        ),
     ] = None,
     offsets: o.Offsets = 5,
     holdout: o.Holdout = 0.02,
@@ -113,15 +111,17 @@ def closed_form(
     if method is Method.PAIRED_VIEWS:
         o.refuse(context, _OF_NGRAM, "is not of --method paired-views")
     if counts is not None:
-        o.refuse(context, _OF_TEXT, "is of counting, and --counts are counted already")
+        o.refuse(context, _OF_COUNTING, "is of counting, and --counts are counted already")
     chosen = chosen_stages(stages.split(","), without.split(",") if without else [])
     progress = TerminalProgress(quiet)
     with text_paths([*(corpus or []), *(more or [])]) as paths:
         source = None
+        if not paths:
+            o.refuse(context, _OF_TEXT, "is of text, and none is given")
         if paths or counts is None:
             source = CountSource(
                 texts=paths,
-                tokenizer=tokenizer,
+                tokenizer=tokenizer if counts is None else counts / "tokenizer.json",
                 train_vocabulary=train_tokenizer,
                 offsets=offsets,
                 holdout=holdout,

@@ -8,6 +8,7 @@ from structinit_core.initializers.closed_form.compile import (
     compile_ngram,
     refuse_unsupported,
 )
+from structinit_core.initializers.closed_form.contexts import TextContexts
 from structinit_core.initializers.closed_form.layout import clip, divide
 from structinit_core.initializers.closed_form.offset_fit import offsets_multiply_adds
 from structinit_core.initializers.closed_form.price import offset_costs
@@ -31,6 +32,7 @@ __all__ = [
     "Pairs",
     "StageResult",
     "TableSizes",
+    "TextContexts",
     "chosen_stages",
     "clip",
     "compile_ngram",

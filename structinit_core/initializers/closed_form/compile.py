@@ -18,6 +18,7 @@ from structinit_core.errors import LimitError
 from structinit_core.initializers.closed_form.attention import lag_heads
 from structinit_core.initializers.closed_form.bigram import StageResult, compile_bigram
 from structinit_core.initializers.closed_form.codes import LogBilinear, loss, scored_pairs
+from structinit_core.initializers.closed_form.contexts import TextContexts
 from structinit_core.initializers.closed_form.copying import place_copy
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, Stream, divide
 from structinit_core.initializers.closed_form.lift import at_norm, refuse_narrow
@@ -59,7 +60,8 @@ class CompiledNgram:
     was. spectrum: the singular values of the log-ratio that were kept, descending. left_out:
     stages that were asked for and not tried, with the reason. induction: the score of
     :func:`~structinit_core.model.induction_score` with and without the copy heads, empty where
-    they were not tried.
+    they were not tried. drawn_from: where the contexts of the offsets' fit came from, empty
+    where they were not tried.
     """
 
     network: Network
@@ -69,6 +71,7 @@ class CompiledNgram:
     spectrum: tuple[float, ...]
     left_out: dict[str, str] = field(default_factory=dict)
     induction: dict[str, float] = field(default_factory=dict)
+    drawn_from: str = ""
 
     @property
     def stream(self) -> Stream:
@@ -119,6 +122,7 @@ def compile_ngram(
     stages: Sequence[str] = STAGES,
     spare_bytes: int,
     seed: int,
+    text: TextContexts | None = None,
     device: torch.device,
     progress: Progress,
 ) -> CompiledNgram:
@@ -128,7 +132,8 @@ def compile_ngram(
     (:class:`~structinit_core.initializers.closed_form.network.Network`) and kept if the loss
     on the held-out ``windows`` falls with attention and norms as the model will have them.
     What a model has no place for is left out with the reason. ``spare_bytes`` bounds what
-    later stages take beyond the bigram.
+    later stages take beyond the bigram. ``text``: where the contexts of the offsets' fit come
+    from; the trigram counts, where it is ``None``.
 
     Raises:
         LimitError: they would take more.
@@ -181,7 +186,14 @@ def compile_ngram(
         attempt(
             OFFSETS,
             lambda built: place_offsets(
-                built, bigram.codes, model, windows, progress, bigram.samples, spare=spare
+                built,
+                bigram.codes,
+                model,
+                windows,
+                progress,
+                bigram.samples,
+                text=text,
+                spare=spare,
             ),
         )
     if COPY in tried:
@@ -201,6 +213,7 @@ def compile_ngram(
         bigram.spectrum.values,
         left_out,
         induction,
+        ("the text" if text else "trigram counts") if OFFSETS in tried else "",
     )
 
 
@@ -212,6 +225,7 @@ def place_offsets(
     progress: Progress,
     samples: dict[str, float],
     *,
+    text: TextContexts | None,
     spare: bool,
 ) -> Network:
     """The offsets fitted from the bigram's ``codes`` and placed, with a held-out gain.
@@ -228,6 +242,7 @@ def place_offsets(
         divide(blueprint).identity - FILLER_DIMENSIONS,
         blueprint.head_width,
         windows=windows,
+        text=text,
         groups=groups,
         seed=seed,
         progress=progress,

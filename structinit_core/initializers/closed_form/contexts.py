@@ -1,6 +1,9 @@
-"""Contexts drawn from the trigram counts: what stands before a token, without any text."""
+"""Contexts of the offsets' fit: what stands before a token, in the text or by trigram counts."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +12,34 @@ from structinit_core.cooc import Counts
 from structinit_core.corpus import TokenStream, scored_positions, window_starts
 
 Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TextContexts:
+    """Runs of tokens x_t, x_{t-1}, … of the counted text itself, newest first.
+
+    ``ids``: the tokens of the text; ``spans``: those that were counted, int64 (n, 2).
+    """
+
+    ids: NDArray[np.integer[Any]]
+    spans: Ids
+
+    def draw(self, size: int, length: int, generator: np.random.Generator) -> Ids:
+        """``size`` runs of ``length`` tokens, newest first: int64 (size, length).
+
+        One from each of ``size`` equal stretches of the text; what begins a document is left
+        out where something should stand before it, and there are none where no span is so long.
+        """
+        begins = np.maximum(self.spans[:, 1] - self.spans[:, 0] - (length - 1), 0)
+        ends = np.cumsum(begins)
+        if len(ends) == 0 or ends[-1] == 0:
+            return np.zeros((0, length), np.int64)
+        drawn = (np.arange(size) + generator.random(size)) / size * ends[-1]
+        place = np.minimum(drawn.astype(np.int64), ends[-1] - 1)
+        span = np.searchsorted(ends, place, side="right")
+        newest = self.spans[span, 0] + (length - 1) + place - (ends - begins)[span]
+        runs: Ids = self.ids[newest[:, None] - np.arange(length)].astype(np.int64)
+        return runs
 
 
 class Contexts:

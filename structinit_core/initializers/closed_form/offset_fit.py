@@ -13,7 +13,11 @@ from structinit_core.cooc import KneserNey
 from structinit_core.corpus import spread
 from structinit_core.errors import NumericalError
 from structinit_core.initializers.closed_form.codes import LogBilinear
-from structinit_core.initializers.closed_form.contexts import Contexts, scored_contexts
+from structinit_core.initializers.closed_form.contexts import (
+    Contexts,
+    TextContexts,
+    scored_contexts,
+)
 from structinit_core.initializers.closed_form.lag_tables import lag_tables
 from structinit_core.initializers.closed_form.offset_gradient import (
     expected_moments,
@@ -63,6 +67,7 @@ def fit_offsets(
     head_rank: int,
     *,
     windows: NDArray[np.int64],
+    text: TextContexts | None = None,
     groups: int = 1,
     seed: int,
     progress: Progress,
@@ -75,7 +80,8 @@ def fit_offsets(
     (:func:`~structinit_core.initializers.closed_form.offset_start.start_offsets`).
     The log-likelihood of the model on its n-grams is a sum over lags of observed moments,
     which the count tables hold exactly, minus log-normalisers of whole contexts. A step
-    estimates the latter on contexts drawn from the trigram counts, and takes the former of
+    estimates the latter on contexts drawn from ``text``, or from the trigram counts where there
+    is none or no run in it is long enough, and takes the former of
     the same source tokens, so that the two differ by what is still to be learnt only: no lag
     is counted twice, whatever the others predict. Source tokens that are rare are held near
     adding nothing by a prior, and rare followers near their output code. Per-coordinate
@@ -95,8 +101,11 @@ def fit_offsets(
     """
     device, tokens = start.left.device, max(3, max(lags) + 1)
     tables = lag_tables(model, max(lags), device)
-    contexts = Contexts(model.counts)
     draw = generator(seed, "closed-form", "contexts")
+    drawn = min(_DRAWN_CONTEXTS, 2 * model.vocabulary)
+    contexts: TextContexts | Contexts | None = text
+    if contexts is None or len(contexts.draw(drawn, tokens, draw)) == 0:
+        contexts = Contexts(model.counts)
     began = generator(seed, "closed-form", "offset maps")
     sampled = None
     if model.vocabulary > EXACT_VOCABULARY:
@@ -111,7 +120,6 @@ def fit_offsets(
     squares = [torch.zeros_like(p) for p in parameters]
     average = [p.clone() for p in parameters]
     best, least, idle = average, np.inf, 0
-    drawn = min(_DRAWN_CONTEXTS, 2 * model.vocabulary)
     for step in range(1, steps + 1):
         ids = torch.from_numpy(contexts.draw(drawn, tokens, draw)).to(device)
         current = _model(parameters, lags, groups)
