@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from structinit_core.blueprint import Blueprint, Norm
+from structinit_core.blueprint import Blueprint, Kind, Norm, Role
 from structinit_core.cooc import Counts
 from structinit_core.errors import UsageError
 from structinit_core.initializers.closed_form.attention import seen
 from structinit_core.initializers.closed_form.codes import BLOCK_ELEMENTS
 from structinit_core.initializers.closed_form.copying import copy_obstacle
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
-from structinit_core.initializers.closed_form.readouts import PAIRS, has_bias
+from structinit_core.initializers.closed_form.pair_contexts import PAIRS
+from structinit_core.initializers.closed_form.parts import holds
 from structinit_core.initializers.closed_form.sampled_moments import FOLLOWERS
 from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY
 from structinit_core.model import read_wiring
@@ -25,7 +26,7 @@ _HEAD_LAGS = (1, 2, 1, 3, 2, 4, 1, 3)
 """How far each head looks back, the most valuable first."""
 _BYTES_PER_ENTRY, _BYTES_PER_TRIGRAM, _COPIES_OF_CODES = 48, 56, 24
 _COPIES_OF_ATTENTION = 32
-_BYTES_PER_ROW_ENTRY, _COPIES_OF_STATES = 64, 12
+_BYTES_PER_ROW_ENTRY, _COPIES_OF_STATES, _COPIES_OF_COLUMNS = 64, 12, 8
 
 
 def chosen_stages(stages: Sequence[str], without: Sequence[str] = ()) -> tuple[str, ...]:
@@ -93,15 +94,20 @@ def offsets_bytes(blueprint: Blueprint, counts: Counts) -> int:
     lags, _ = head_lags(blueprint, counts)
     entries = sum(int(table.nnz) for table in counts.offsets[: max(lags, default=0) + 1])
     codes = 4 * counts.vocabulary * divide(blueprint).prediction
-    sampled = counts.vocabulary > EXACT_VOCABULARY
-    listed = 3 * 4 * BLOCK_ELEMENTS + 8 * FOLLOWERS * counts.vocabulary if sampled else 0
     return int(
         _BYTES_PER_ENTRY * entries
         + _BYTES_PER_TRIGRAM * len(counts.trigram_keys)
         + (_COPIES_OF_CODES + len(lags)) * codes
-        + listed
+        + drawing_bytes(counts)
         + _COPIES_OF_ATTENTION * blueprint.context**2
     )
+
+
+def drawing_bytes(counts: Counts) -> int:
+    """Bytes of predictions from drawn columns, 0 where all are taken: an upper estimate."""
+    if counts.vocabulary <= EXACT_VOCABULARY:
+        return 0
+    return 3 * 4 * BLOCK_ELEMENTS + 8 * FOLLOWERS * counts.vocabulary
 
 
 def offsets_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
@@ -123,7 +129,13 @@ def readouts_bytes(blueprint: Blueprint, counts: Counts) -> int:
     """Bytes that fitting the readouts takes beyond the bigram: an upper estimate."""
     pairs = min(len(counts.trigram_keys), PAIRS)
     per_pair = blueprint.feed_forward + _COPIES_OF_STATES * blueprint.width
-    return _BYTES_PER_ROW_ENTRY * len(counts.trigram_keys) + 4 * pairs * per_pair
+    codes = 4 * counts.vocabulary * divide(blueprint).prediction
+    return (
+        _BYTES_PER_ROW_ENTRY * len(counts.trigram_keys)
+        + 4 * pairs * per_pair
+        + _COPIES_OF_COLUMNS * codes
+        + drawing_bytes(counts)
+    )
 
 
 def readouts_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
@@ -132,8 +144,6 @@ def readouts_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
         return "the head is tied"
     if len(counts.trigram_keys) == 0:
         return "the counts hold no trigrams"
-    if counts.vocabulary > EXACT_VOCABULARY:
-        return f"the vocabulary is above {EXACT_VOCABULARY}"
-    if not has_bias(blueprint) and blueprint.norm is not Norm.RMS:
+    if not holds(blueprint, Role.MLP_UP, Kind.BIAS) and blueprint.norm is not Norm.RMS:
         return "feed-forward units have no bias, and the stream no constant"
     return None
