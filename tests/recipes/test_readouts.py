@@ -57,6 +57,16 @@ def test_a_rule_of_pairs_is_learnt(checkpoint: Path) -> None:
     assert report.value("law.offline_minus_model") < 1e-3
 
 
+def test_a_rule_of_pairs_is_learnt_with_a_tied_head(
+    job: ClosedFormJob, tmp_path: Path, make_config
+) -> None:
+    config = make_config(tie_word_embeddings=True)
+    closed_form(dataclasses.replace(job, config=config), tmp_path / "out")
+    report = read_report(tmp_path / "out")
+    assert report.value("worth.readouts") > 0.05
+    assert report.value("law.offline_minus_model") < 1e-3
+
+
 def test_drawn_columns_are_worth_as_much_and_say_their_error(
     job: ClosedFormJob, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,10 +44,13 @@ class Residual:
 
 
 def read_by_head(network: Network, vocabulary: int) -> Reading:
-    """What the untied head of ``network`` reads, of the first ``vocabulary`` tokens."""
+    """What the head of ``network`` reads, of the first ``vocabulary`` tokens.
+
+    What a tied one reads of codes that the lift has not quite erased is left out.
+    """
     stream = network.stream
     device = stream.embed.device
-    codes = as_float(stream.coordinates.prediction).to(device)
+    codes = as_float(stream.coordinates.output).to(device)
     basis = torch.cat((codes, stream.carrier[:, None]), dim=1)
     shift = stream.carrier.new_zeros(len(basis))
     if stream.final_bias is not None:

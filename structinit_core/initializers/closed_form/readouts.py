@@ -25,6 +25,7 @@ from structinit_core.initializers.closed_form.reading import (
 from structinit_core.initializers.closed_form.refit import sparse
 from structinit_core.initializers.closed_form.sampled_moments import SampledMoments
 from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY, SAMPLED_COLUMNS
+from structinit_core.initializers.closed_form.tied import lift_layer
 from structinit_core.linalg import generator
 from structinit_core.progress import Progress
 
@@ -58,14 +59,15 @@ def place_readouts(
 ) -> Network:
     """``network`` with its free feed-forward units keyed to the pairs worth most, and fitted.
 
-    Layer by layer, on the stream as the layers below leave it: a layer's units open on the
-    pairs (a, b) of tokens whose mass × KL(KN trigram ‖ prediction) is largest, by linear
-    discriminant; what they write is fitted to all pairs by damped Newton steps, residual of
-    each pair and mean Gauss-Newton matrix, each as long as ``judge`` says. The target's
-    discounts are its shrinkage, so nothing is fitted to the counts as they are. ``far``: layer
-    and index of the heads that read further back than a pair; the fit does without them, since
-    its pairs have no further past and it would unlearn them. It ends with the first layer
-    worth less than 0.002 nats. Above 16,384 tokens a prediction takes drawn columns, 2,048 a
+    Layer by layer, on the stream as the layers below leave it, beginning with the layer that
+    moves the codes where the head is tied: a layer's units open on the pairs (a, b) of tokens
+    whose mass × KL(KN trigram ‖ prediction) is largest, by linear discriminant; what they
+    write is fitted to all pairs by damped Newton steps, residual of each pair and mean
+    Gauss-Newton matrix, each as long as ``judge`` says. The target's discounts are its
+    shrinkage, so nothing is fitted to the counts as they are. ``far``: layer and index of the
+    heads that read further back than a pair; the fit does without them, since its pairs have
+    no further past and it would unlearn them. It ends with the first layer worth less than
+    0.002 nats. Above 16,384 tokens a prediction takes drawn columns, 2,048 a
     pass, beside the likely followers, and ``samples`` is told how many and with what error.
     Cost: 2·V·r multiply-adds a pair and pass, 6,400·r from drawn columns; memory a block of
     logits and 4 bytes a pair and unit. Deterministic for a seed, device and thread count.
@@ -77,7 +79,8 @@ def place_readouts(
     pairs = pair_contexts(TrigramRows(model), reading.columns, units * _CANDIDATES, stream.seed)
     drawn = drawn_columns(model, stream)
     best = judge(network)
-    for layer in range(blueprint.layers):
+    first = lift_layer(blueprint, network.wiring) if blueprint.tied else 0
+    for layer in range(first, blueprint.layers):
         used = sum(len(part.up) for part in network.stream.units if part.layer == layer)
         count = min(units - used, len(pairs.ids) // _PAIRS_PER_UNIT)
         if count <= 0:
@@ -129,23 +132,27 @@ def keyed(network: Network, pairs: PairContexts, chosen: Tensor, layer: int) -> 
 
     The score of unit j is its pair's whitened codes times a context's, 1 on the pair itself.
     """
-    at = network.stream.coordinates
-    known = as_float(np.concatenate((at.prediction, at.identity), axis=1)).to(pairs.ids.device)
+    at, blueprint = network.stream.coordinates, network.blueprint
+    known = np.concatenate((at.prediction, at.identity), axis=1)
+    if blueprint.tied and layer > lift_layer(blueprint, network.wiring):
+        known = at.output
+    read = as_float(known).to(pairs.ids.device)
     normed = network.normalised(stream_after(network, pairs.ids, layer))
-    codes = normed @ known
+    codes = normed @ read
     mean = pairs.weight @ codes
     codes -= mean
     key = torch.cholesky_solve(
         codes[chosen].T, damped((codes * pairs.weight[:, None]).T @ codes, _WHITENING_RIDGE)
     ).T
     key *= _SHARPNESS / (key * codes[chosen]).sum(dim=1, keepdim=True)
-    bias, up = -_SHARPNESS * _THRESHOLD - key @ mean, key @ known.T
-    down = up.new_zeros(network.blueprint.width, len(up))
-    if holds(network.blueprint, Role.MLP_UP, Kind.BIAS):
+    bias, up = -_SHARPNESS * _THRESHOLD - key @ mean, key @ read.T
+    down = up.new_zeros(blueprint.width, len(up))
+    if holds(blueprint, Role.MLP_UP, Kind.BIAS):
         return Units(layer, up, down, bias=bias)
-    constant = network.stream.carrier / (pairs.weight @ (normed @ network.stream.carrier))
+    constant = as_float(at.constant[:, 0]).to(pairs.ids.device)
+    constant = constant / (pairs.weight @ (normed @ constant))
     up = up + torch.outer(bias, constant)
-    if not network.blueprint.gated:
+    if not blueprint.gated:
         return Units(layer, up, down)
     return Units(layer, constant.expand_as(up).contiguous(), down, gate=up)
 

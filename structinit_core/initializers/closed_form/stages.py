@@ -140,8 +140,6 @@ def readouts_bytes(blueprint: Blueprint, counts: Counts) -> int:
 
 def readouts_obstacle(blueprint: Blueprint, counts: Counts) -> str | None:
     """Why no readouts can be compiled into this model from these counts, or ``None``."""
-    if blueprint.tied:
-        return "the head is tied"
     if len(counts.trigram_keys) == 0:
         return "the counts hold no trigrams"
     if not holds(blueprint, Role.MLP_UP, Kind.BIAS) and blueprint.norm is not Norm.RMS:
