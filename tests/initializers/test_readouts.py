@@ -14,19 +14,23 @@ from structinit_core.initializers.closed_form import codes as codes_module
 from structinit_core.initializers.closed_form.codes import LogBilinear
 from structinit_core.initializers.closed_form.layout import place
 from structinit_core.initializers.closed_form.network import Network
+from structinit_core.initializers.closed_form.pair_contexts import PairContexts, pair_contexts
 from structinit_core.initializers.closed_form.parts import Units
-from structinit_core.initializers.closed_form.readouts import (
-    PairContexts,
+from structinit_core.initializers.closed_form.reading import (
     Reading,
     Residual,
+    left_over,
+    read_by_head,
+)
+from structinit_core.initializers.closed_form.readouts import (
     damped,
     keyed,
-    left_over,
     newton_step,
-    pair_contexts,
-    read_by_head,
     stream_after,
 )
+from structinit_core.initializers.closed_form.refit import sparse
+from structinit_core.initializers.closed_form.sampled_moments import SampledMoments
+from structinit_core.linalg import generator
 from structinit_core.model import read_wiring
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "configs"
@@ -54,8 +58,13 @@ def network(request: pytest.FixtureRequest, codes: LogBilinear, tmp_path: Path) 
 
 @pytest.fixture
 def pairs(network: Network, smoothed: KneserNey) -> PairContexts:
-    reading = read_by_head(network, smoothed.vocabulary)
-    return pair_contexts(TrigramRows(smoothed), reading, 500, seed=0, size=1500)
+    columns = read_by_head(network, smoothed.vocabulary).columns
+    return pair_contexts(TrigramRows(smoothed), columns, 500, seed=0, size=1500)
+
+
+def drawing(model: KneserNey, size: int) -> SampledMoments:
+    direct = sparse(model.direct(), torch.device("cpu"))
+    return SampledMoments(direct, model.unigram, size, generator(0, "columns"))
 
 
 def test_the_residual_is_autograds(
@@ -84,6 +93,38 @@ def test_the_residual_is_autograds(
         for i in range(rank)
     ]
     torch.testing.assert_close(left.curvature, torch.stack(rows), atol=1e-5, rtol=1e-3)
+
+
+def test_all_columns_drawn_leave_the_exact_residual(
+    network: Network, pairs: PairContexts, smoothed: KneserNey
+) -> None:
+    reading = read_by_head(network, smoothed.vocabulary)
+    hidden = stream_after(network, pairs.ids)
+    exact = left_over(network, hidden, reading, pairs)
+    found = left_over(network, hidden, reading, pairs, drawing(smoothed, smoothed.vocabulary))
+    for ours, theirs in zip(vars(found).values(), vars(exact).values(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-3)
+
+
+def test_drawn_columns_leave_the_residual_within_the_stated_error(
+    network: Network, pairs: PairContexts, smoothed: KneserNey
+) -> None:
+    """One draw is off by what it says, many average to the exact slopes and curvature."""
+    reading = read_by_head(network, smoothed.vocabulary)
+    hidden = stream_after(network, pairs.ids)
+    exact, drawn = left_over(network, hidden, reading, pairs), drawing(smoothed, 128)
+    calls, squares, stated = [], [], []
+    for _ in range(60):
+        calls.append(left_over(network, hidden, reading, pairs, drawn))
+        squares.append(float(pairs.weight @ (calls[-1].loss - exact.loss).square()))
+        stated.append(drawn.error**2)
+    assert np.mean(squares) == pytest.approx(np.mean(stated), rel=0.4)
+    for name in ("slope", "curvature"):
+        theirs = getattr(exact, name)
+        off = torch.stack([getattr(each, name) - theirs for each in calls])
+        one = float(off.flatten(1).norm(dim=1).mean() / theirs.norm())
+        assert 0 < one < 0.5
+        assert float(off.mean(dim=0).norm() / theirs.norm()) < 0.3 * one
 
 
 def test_the_targets_are_the_trigram_as_the_head_sees_it(
@@ -122,17 +163,22 @@ def test_a_unit_opens_on_its_own_pair(network: Network, pairs: PairContexts) -> 
     assert (active.clamp(min=0).mean(dim=0) < 0.25 * own).all()
 
 
-def test_cuda_tensors_never_meet_cpu_tensors(network: Network) -> None:
+def test_cuda_tensors_never_meet_cpu_tensors(network: Network, smoothed: KneserNey) -> None:
     """Device mixing raises under FakeTensorMode, without a GPU."""
+    drawn, tokens = drawing(smoothed, 64), smoothed.vocabulary
     with FakeTensorMode():
         on = {"device": "cuda"}
         width, rank = network.blueprint.width, 8
-        basis, columns = torch.empty(width, rank + 1, **on), torch.empty(32, rank + 1, **on)
+        basis, columns = torch.empty(width, rank + 1, **on), torch.empty(tokens, rank + 1, **on)
         reading = Reading(basis, columns, torch.empty(width, **on))
         ids = torch.zeros(40, 3, dtype=torch.int64, **on)
         weight, target = torch.empty(40, **on), torch.empty(40, rank + 1, **on)
         hidden = torch.empty(40, width, **on)
-        left = left_over(network, hidden, reading, PairContexts(ids, weight, target, weight))
+        pairs = PairContexts(ids, weight, target, weight)
+        drawn.counts = torch.zeros(tokens, dtype=torch.int64, **on)
+        drawn.column = torch.zeros(tokens, 64, dtype=torch.int64, **on)
+        assert left_over(network, hidden, reading, pairs, drawn).curvature.is_cuda
+        left = left_over(network, hidden, reading, pairs)
         up = torch.empty(5, width, **on)
         part = Units(1, up, up.T, up if network.blueprint.gated else None)
         active = network.activated(part, network.normalised(hidden))

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from structinit_core.diagnose import Report
 from structinit_core.initializers.closed_form import compile as compile_module
+from structinit_core.initializers.closed_form import readouts as readouts_module
 from structinit_core.recipes.compile_job import ClosedFormJob
 from structinit_core.recipes.compiling import closed_form
 from structinit_core.recipes.counting import CountSource, count_corpus
@@ -55,6 +56,29 @@ def test_a_rule_of_pairs_is_learnt(checkpoint: Path) -> None:
     assert report.value("worth.readouts") > 0.05
     assert report.value("stage.readouts") == pytest.approx(report.value("loss.model"), abs=1e-3)
     assert report.value("law.offline_minus_model") < 1e-3
+
+
+def test_a_rule_of_pairs_is_learnt_with_a_tied_head(
+    job: ClosedFormJob, tmp_path: Path, make_config
+) -> None:
+    config = make_config(tie_word_embeddings=True)
+    closed_form(dataclasses.replace(job, config=config), tmp_path / "out")
+    report = read_report(tmp_path / "out")
+    assert report.value("worth.readouts") > 0.05
+    assert report.value("law.offline_minus_model") < 1e-3
+
+
+def test_drawn_columns_are_worth_as_much_and_say_their_error(
+    job: ClosedFormJob, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readouts_module, "EXACT_VOCABULARY", 256)
+    monkeypatch.setattr(readouts_module, "SAMPLED_COLUMNS", 128)
+    closed_form(job, tmp_path / "out")
+    report = read_report(tmp_path / "out")
+    exact = read_report(checkpoint).value("worth.readouts")
+    assert report.value("worth.readouts") == pytest.approx(exact, rel=0.2)
+    assert report.value("sample.readout_columns") == 128
+    assert 0 < report.value("sample.readout_log_normalizer_error") < 1
 
 
 def test_same_inputs_same_bytes(checkpoint: Path, job: ClosedFormJob, tmp_path: Path) -> None:

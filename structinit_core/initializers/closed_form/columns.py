@@ -64,19 +64,18 @@ class SampledGradient:
         for low in range(0, len(left), rows):
             high = min(low + rows, len(left))
             own = slice(self.first[low], self.first[high])
-            variance += float(
-                sampled_block(
-                    left[low:high],
-                    table.mass[low:high],
-                    columns,
-                    table.direct.crow_indices()[low : high + 1].diff(),
-                    columns.slot[self.column[own]],
-                    pairs[own],
-                    grad_left[low:high],
-                    grad_drawn,
-                    grad_shift,
-                )
+            _, added = sampled_block(
+                left[low:high],
+                table.mass[low:high],
+                columns,
+                table.direct.crow_indices()[low : high + 1].diff(),
+                columns.slot[self.column[own]],
+                pairs[own],
+                grad_left[low:high],
+                grad_drawn,
+                grad_shift,
             )
+            variance += float(added)
         self.error = variance**0.5
         grad_bias = torch.zeros_like(bias).index_add_(0, self.column, pairs) - table.marginal
         pairs -= table.direct.values()
@@ -97,8 +96,8 @@ def sampled_block(
     grad_left: Tensor,
     grad_right: Tensor,
     grad_shift: Tensor,
-) -> Tensor:
-    """Σ p_a·Var(log Z_a) of one block of rows, whose model side is added to the gradients.
+) -> tuple[Tensor, Tensor]:
+    """Of rows whose model side is added to the gradients, log Z_a (m,) and Σ p_a·Var(log Z_a).
 
     left (m, r), mass (m,): the rows; counts (m,): how many followers each has; slot, pairs:
     of these followers the place in the sample and the logit, which becomes p_a·P(b|a).
@@ -109,13 +108,14 @@ def sampled_block(
     top = logits.amax(dim=1).scatter_reduce(0, row, pairs, "amax")
     joint = logits.sub_(top.unsqueeze(1)).exp_()
     pairs.sub_(top.index_select(0, row)).exp_()
-    scale = mass / joint.sum(dim=1).index_add(0, row, pairs)
+    total = joint.sum(dim=1).index_add(0, row, pairs)
+    scale = mass / total
     joint *= scale.unsqueeze(1)
     pairs *= scale.index_select(0, row)
     grad_left.addmm_(joint, columns.right)
     grad_right.addmm_(joint.T, left)
     grad_shift += joint.sum(dim=0)
-    return ((joint.square_() @ columns.spread) / mass).sum()
+    return top + total.log(), ((joint.square_() @ columns.spread) / mass).sum()
 
 
 def gather(codes: LogBilinear, sample: Sample) -> Columns:

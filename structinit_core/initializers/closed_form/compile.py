@@ -202,7 +202,9 @@ def compile_ngram(
         attempt(COPY, with_copying)
         induction["induction.score"] = copying(network)
     if READOUTS in tried and network.stream.heads:
-        attempt(READOUTS, lambda built: add_readouts(built, model, windows, progress))
+        attempt(
+            READOUTS, lambda built: add_readouts(built, model, windows, progress, bigram.samples)
+        )
     elif READOUTS in tried:
         left_out[READOUTS] = "no head tells them what stood before"
     return CompiledNgram(
@@ -272,7 +274,11 @@ def steadied(network: Network, stream: TokenStream, windows: Windows) -> Network
 
 
 def add_readouts(
-    network: Network, model: KneserNey, windows: Windows, progress: Progress
+    network: Network,
+    model: KneserNey,
+    windows: Windows,
+    progress: Progress,
+    samples: dict[str, float],
 ) -> Network:
     """``network`` with readouts in its free feed-forward units, their steps judged held out."""
     far = {(head.layer, head.index) for head in network.stream.heads if head.lag not in (0, 1)}
@@ -281,4 +287,4 @@ def add_readouts(
     def judge(candidate: Network) -> float:
         return candidate.loss(model.counts.held_out, sample)
 
-    return place_readouts(network, far, model, judge, progress)
+    return place_readouts(network, far, model, judge, progress, samples)

@@ -52,8 +52,9 @@ class Coordinates:
     """Where codes lie in the stream: float64 blocks (d, n) of one orthonormal basis.
 
     prediction: x, (d, r), which the head reads, or the first feed-forward where it is tied;
-    identity: f, (d, c), that other parts read. filler: random-sign codes that bring tokens to
-    one length. carrier: (d, 1), of biases. positions: (d, 2m), empty where they are rotary.
+    output: (d, r), where the head reads it, the same unless it is tied; identity: f, (d, c),
+    that other parts read. filler: random-sign codes that bring tokens to one length. carrier:
+    (d, 1), of biases. positions: (d, 2m), empty where they are rotary.
     constant: (d, 1), in which every row holds ``level``, 0 where none does. buffer: (d, n),
     left empty for what heads write; n is 0 until one does. scale: what a code is multiplied
     by; shrink: what the first norm multiplies the stream by; position_length: of a position
@@ -61,6 +62,7 @@ class Coordinates:
     """
 
     prediction: Floats
+    output: Floats
     identity: Floats
     filler: Floats
     carrier: Floats
@@ -167,6 +169,7 @@ def place(
     x, f, spare_part, bias_part, position_part = into
     at = Coordinates(
         prediction=x,
+        output=x,
         identity=f,
         filler=spare_part,
         carrier=bias_part,

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from structinit_core.blueprint import Blueprint, Kind, Role
+from structinit_core.blueprint import Kind, Role
 from structinit_core.cooc import KneserNey, TrigramRows
-from structinit_core.initializers.closed_form.codes import block_rows
+from structinit_core.initializers.closed_form.layout import Stream
 from structinit_core.initializers.closed_form.network import Network
-from structinit_core.initializers.closed_form.parts import Units, as_float
-from structinit_core.initializers.closed_form.sampling import chances, draw
+from structinit_core.initializers.closed_form.pair_contexts import PairContexts, pair_contexts
+from structinit_core.initializers.closed_form.parts import Units, as_float, holds
+from structinit_core.initializers.closed_form.reading import (
+    Reading,
+    Residual,
+    left_over,
+    read_by_head,
+)
+from structinit_core.initializers.closed_form.refit import sparse
+from structinit_core.initializers.closed_form.sampled_moments import SampledMoments
+from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY, SAMPLED_COLUMNS
+from structinit_core.initializers.closed_form.tied import lift_layer
 from structinit_core.linalg import generator
 from structinit_core.progress import Progress
 
 READOUT_PASSES = 4
-PAIRS = 60_000
-"""Pairs the readout is fitted on, the heaviest for certain."""
 _CANDIDATES = 32
 """Pairs a unit is chosen from: those of the largest mass."""
 _PAIRS_PER_UNIT = 4
@@ -41,91 +49,70 @@ _BATCH = 8192
 Judge = Callable[[Network], float]
 
 
-@dataclass(frozen=True)
-class PairContexts:
-    """Counted pairs and what follows them, as far as the head can tell.
-
-    ids: int64 (n, 3), oldest first; the oldest stands for whatever does. weight: (n,), sums
-    to 1. target: Σ_c P(c|a,b)·[w_c, b_c] of the KN trigram, (n, r+1). spread: its entropy in
-    nats, (n,), infinite where it was not worth taking.
-    """
-
-    ids: Tensor
-    weight: Tensor
-    target: Tensor
-    spread: Tensor
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the head reads of the stream: basis (d, r+1), codes and then the carrier of biases.
-
-    columns: (V, r+1), what it reads them with: logits = (norm(h) + shift)·basis·columnsᵀ.
-    """
-
-    basis: Tensor
-    columns: Tensor
-    shift: Tensor
-
-    def of(self, normed: Tensor) -> Tensor:
-        """Codes and carrier in the normalised stream: (n, r+1)."""
-        return (normed + self.shift) @ self.basis
-
-
-@dataclass(frozen=True)
-class Residual:
-    """What is left to predict, in the codes' coordinates and units of the stream.
-
-    slope: target − prediction of each context, (n, r); curvature: the mean Gauss-Newton
-    matrix (r, r); loss: cross-entropy against the target in nats, (n,).
-    """
-
-    slope: Tensor
-    curvature: Tensor
-    loss: Tensor
-
-
 def place_readouts(
     network: Network,
     far: Collection[tuple[int, int]],
     model: KneserNey,
     judge: Judge,
     progress: Progress,
+    samples: dict[str, float] | None = None,
 ) -> Network:
     """``network`` with its free feed-forward units keyed to the pairs worth most, and fitted.
 
-    Layer by layer, on the stream as the layers below leave it: a layer's units open on the
-    pairs (a, b) of tokens whose mass × KL(KN trigram ‖ prediction) is largest, by linear
-    discriminant; what they write is fitted to all pairs by damped Newton steps, exact residual
-    and mean Gauss-Newton matrix, each as long as ``judge`` says. The target's discounts are
-    its shrinkage, so nothing is fitted to the counts as they are. ``far``: layer and index of
-    the heads that read further back than a pair; the fit does without them, since its pairs
-    have no further past and it would unlearn them. It ends with the first layer worth less
-    than 0.002 nats. Cost: 2·V·r multiply-adds a pair and pass; memory a block of logits and 4
-    bytes a pair and unit. Deterministic for a seed, device and thread count. Source: ours
-    (closed-form note 3.7).
+    Layer by layer, on the stream as the layers below leave it, beginning with the layer that
+    moves the codes where the head is tied: a layer's units open on the pairs (a, b) of tokens
+    whose mass × KL(KN trigram ‖ prediction) is largest, by linear discriminant; what they
+    write is fitted to all pairs by damped Newton steps, residual of each pair and mean
+    Gauss-Newton matrix, each as long as ``judge`` says. The target's discounts are its
+    shrinkage, so nothing is fitted to the counts as they are. ``far``: layer and index of the
+    heads that read further back than a pair; the fit does without them, since its pairs have
+    no further past and it would unlearn them. It ends with the first layer worth less than
+    0.002 nats. Above 16,384 tokens a prediction takes drawn columns, 2,048 a
+    pass, beside the likely followers, and ``samples`` is told how many and with what error.
+    Cost: 2·V·r multiply-adds a pair and pass, 6,400·r from drawn columns; memory a block of
+    logits and 4 bytes a pair and unit. Deterministic for a seed, device and thread count.
+    Source: ours (closed-form note 3.7).
     """
     blueprint, stream = network.blueprint, network.stream
     reading = read_by_head(network, model.vocabulary)
     units = blueprint.feed_forward
-    pairs = pair_contexts(TrigramRows(model), reading, units * _CANDIDATES, stream.seed)
+    pairs = pair_contexts(TrigramRows(model), reading.columns, units * _CANDIDATES, stream.seed)
+    drawn = drawn_columns(model, stream)
     best = judge(network)
-    for layer in range(blueprint.layers):
+    first = lift_layer(blueprint, network.wiring) if blueprint.tied else 0
+    for layer in range(first, blueprint.layers):
         used = sum(len(part.up) for part in network.stream.units if part.layer == layer)
         count = min(units - used, len(pairs.ids) // _PAIRS_PER_UNIT)
         if count <= 0:
             continue
         progress.stage(f"readouts of layer {layer}", READOUT_PASSES)
         near = without(network, far)
-        left = left_over(near, stream_after(near, pairs.ids), reading, pairs)
+        left = left_over(near, stream_after(near, pairs.ids), reading, pairs, drawn)
         value = pairs.weight * (left.loss - pairs.spread)
         chosen = torch.sort(value, descending=True, stable=True).indices[:count]
         part = keyed(near, pairs, chosen, layer)
-        candidate, after = fitted(network, near, part, left, pairs, reading, judge, best, progress)
-        network, gain, best = candidate, best - after, after
+        network, after = fitted(
+            network, near, part, left, pairs, reading, drawn, judge, best, progress
+        )
+        gain, best = best - after, after
         if gain < _LEAST_GAIN:
             break
+    if drawn is not None and samples is not None:
+        samples |= {
+            "readout_columns": SAMPLED_COLUMNS,
+            "readout_columns_certain_mass": drawn.certain_mass,
+            "readout_log_normalizer_error": drawn.error,
+        }
     return network
+
+
+def drawn_columns(model: KneserNey, stream: Stream) -> SampledMoments | None:
+    """What estimates predictions where there are too many columns to take them all."""
+    if model.vocabulary <= EXACT_VOCABULARY:
+        return None
+    draw = generator(stream.seed, "closed-form", "readout columns")
+    followers = sparse(model.direct(), stream.embed.device)
+    return SampledMoments(followers, model.unigram, SAMPLED_COLUMNS, draw)
 
 
 def without(network: Network, heads: Collection[tuple[int, int]]) -> Network:
@@ -134,69 +121,10 @@ def without(network: Network, heads: Collection[tuple[int, int]]) -> Network:
     return replace(network, stream=replace(network.stream, heads=kept))
 
 
-def read_by_head(network: Network, vocabulary: int) -> Reading:
-    """What the untied head of ``network`` reads, of the first ``vocabulary`` tokens."""
-    stream = network.stream
-    device = stream.embed.device
-    codes = as_float(stream.coordinates.prediction).to(device)
-    basis = torch.cat((codes, stream.carrier[:, None]), dim=1)
-    shift = stream.carrier.new_zeros(len(basis))
-    if stream.final_bias is not None:
-        shift = stream.final_bias
-    return Reading(basis, stream.unembed[:vocabulary] @ basis, shift)
-
-
-def pair_contexts(
-    rows: TrigramRows, reading: Reading, candidates: int, seed: int, size: int = PAIRS
-) -> PairContexts:
-    """At most ``size`` counted pairs, the heaviest for certain; ``candidates`` for units."""
-    device = reading.basis.device
-    drawn = draw(chances(rows.mass, size), generator(seed, "closed-form", "pairs"))
-    at, weight = drawn.items, drawn.weights(rows.mass)
-    ids = np.stack((rows.first[at], rows.first[at], rows.second[at]), axis=1)
-    spread = np.full(len(at), np.inf, np.float32)
-    heaviest = np.argsort(-weight, kind="stable")[:candidates]
-    spread[heaviest] = rows.entropies(at[heaviest])
-    target = torch.from_numpy(rows.means(at, reading.columns.cpu().numpy()))
-    share = torch.from_numpy((weight / weight.sum()).astype(np.float32))
-    return PairContexts(
-        torch.from_numpy(ids).to(device),
-        share.to(device),
-        target.to(device),
-        torch.from_numpy(spread).to(device),
-    )
-
-
 def stream_after(network: Network, ids: Tensor, before: int | None = None) -> Tensor:
     """The residual stream at the last token of each run, (n, d); as ``Network.residual``."""
     parts = (network.residual(part, before)[:, -1] for part in torch.split(ids, _BATCH))
     return torch.cat(tuple(parts))
-
-
-def left_over(network: Network, hidden: Tensor, reading: Reading, pairs: PairContexts) -> Residual:
-    """What the head's reading of ``hidden``, (n, d), leaves of the pairs' targets."""
-    normed, rank = network.normalised(hidden), reading.basis.shape[1] - 1
-    codes, columns = reading.basis.narrow(1, 0, rank), reading.columns
-    states, right = reading.of(normed), columns.narrow(1, 0, rank)
-    lengths = [(each @ codes).square().sum(dim=1) for each in (normed, hidden)]
-    scale = (lengths[0] / lengths[1].clamp(min=1e-12)).sqrt()
-    means, log_z = [], []
-    marginal, outer = columns.new_zeros(len(columns)), columns.new_zeros(rank, rank)
-    rows = block_rows(len(columns))
-    blocks = (torch.split(part, rows) for part in (states, pairs.weight * scale.square()))
-    for block, weight in zip(*blocks, strict=True):
-        logits = block @ columns.T
-        log_z.append(torch.logsumexp(logits, dim=1))
-        p = logits.sub_(log_z[-1].unsqueeze(1)).exp_()
-        means.append(p @ right)
-        marginal += weight @ p
-        outer.addmm_((weight.unsqueeze(1) * means[-1]).T, means[-1])
-    slope = pairs.target.narrow(1, 0, rank) - torch.cat(means)
-    return Residual(
-        slope * scale.unsqueeze(1),
-        (right * marginal.unsqueeze(1)).T @ right - outer,
-        torch.cat(log_z) - (states * pairs.target).sum(dim=1),
-    )
 
 
 def keyed(network: Network, pairs: PairContexts, chosen: Tensor, layer: int) -> Units:
@@ -204,30 +132,29 @@ def keyed(network: Network, pairs: PairContexts, chosen: Tensor, layer: int) -> 
 
     The score of unit j is its pair's whitened codes times a context's, 1 on the pair itself.
     """
-    at = network.stream.coordinates
-    known = as_float(np.concatenate((at.prediction, at.identity), axis=1)).to(pairs.ids.device)
+    at, blueprint = network.stream.coordinates, network.blueprint
+    known = np.concatenate((at.prediction, at.identity), axis=1)
+    if blueprint.tied and layer > lift_layer(blueprint, network.wiring):
+        known = at.output
+    read = as_float(known).to(pairs.ids.device)
     normed = network.normalised(stream_after(network, pairs.ids, layer))
-    codes = normed @ known
+    codes = normed @ read
     mean = pairs.weight @ codes
     codes -= mean
     key = torch.cholesky_solve(
         codes[chosen].T, damped((codes * pairs.weight[:, None]).T @ codes, _WHITENING_RIDGE)
     ).T
     key *= _SHARPNESS / (key * codes[chosen]).sum(dim=1, keepdim=True)
-    bias, up = -_SHARPNESS * _THRESHOLD - key @ mean, key @ known.T
-    down = up.new_zeros(network.blueprint.width, len(up))
-    if has_bias(network.blueprint):
+    bias, up = -_SHARPNESS * _THRESHOLD - key @ mean, key @ read.T
+    down = up.new_zeros(blueprint.width, len(up))
+    if holds(blueprint, Role.MLP_UP, Kind.BIAS):
         return Units(layer, up, down, bias=bias)
-    constant = network.stream.carrier / (pairs.weight @ (normed @ network.stream.carrier))
+    constant = as_float(at.constant[:, 0]).to(pairs.ids.device)
+    constant = constant / (pairs.weight @ (normed @ constant))
     up = up + torch.outer(bias, constant)
-    if not network.blueprint.gated:
+    if not blueprint.gated:
         return Units(layer, up, down)
     return Units(layer, constant.expand_as(up).contiguous(), down, gate=up)
-
-
-def has_bias(blueprint: Blueprint) -> bool:
-    """Whether feed-forward units have biases of their own."""
-    return any(spec.kind is Kind.BIAS and Role.MLP_UP in spec.roles for spec in blueprint.tensors)
 
 
 def fitted(
@@ -237,6 +164,7 @@ def fitted(
     left: Residual,
     pairs: PairContexts,
     reading: Reading,
+    drawn: SampledMoments | None,
     judge: Judge,
     best: float,
     progress: Progress,
@@ -253,7 +181,7 @@ def fitted(
     velocity, standing, lengths = torch.zeros_like(write), network, _LENGTHS
     for done in range(READOUT_PASSES):
         if done:
-            left = left_over(near, hidden + active @ write @ codes.T, reading, pairs)
+            left = left_over(near, hidden + active @ write @ codes.T, reading, pairs, drawn)
         step = newton_step(active, left, pairs.weight, gram) + _MOMENTUM * velocity
         for length in lengths:
             down = (codes @ (write + length * step).T).contiguous()

@@ -43,19 +43,26 @@ class SampledMoments:
 
     @property
     def error(self) -> float:
-        """Standard error of a state's log Z in the last call, root mean square."""
+        """Standard error of a state's log Z in the last call, root mean square by mass."""
         return math.sqrt(float(self.variance))
 
     def __call__(self, codes: LogBilinear, states: Tensor, newest: Tensor) -> Gradients:
         """Gradients of the mean log-normaliser: of states (n, r), right (V, r) and bias (V,)."""
+        mass = states.new_full((len(states),), 1 / len(states))
+        return self.weighted(codes, states, newest, mass)[0]
+
+    def weighted(
+        self, codes: LogBilinear, states: Tensor, newest: Tensor, mass: Tensor
+    ) -> tuple[Gradients, Tensor]:
+        """The gradients of Σ mass·log Z, mass > 0 (n,), and each state's log Z, (n,)."""
         columns = gather(codes, draw(self.chance, self.generator))
         grad_states = torch.zeros_like(states)
         grad_right, grad_bias = torch.zeros_like(codes.right), torch.zeros_like(codes.bias)
         grad_drawn, grad_shift = torch.zeros_like(columns.right), torch.zeros_like(columns.shift)
-        self.variance = states.new_zeros(())
+        self.variance, log_z = states.new_zeros(()), []
         rows = block_rows(max(len(columns.shift), FOLLOWERS * states.shape[1]))
-        for block, last, into in zip(
-            *(torch.split(each, rows) for each in (states, newest, grad_states)), strict=True
+        for block, last, share, into in zip(
+            *(torch.split(each, rows) for each in (states, newest, mass, grad_states)), strict=True
         ):
             counts = self.counts.index_select(0, last)
             column = self.column.index_select(0, last).view(-1)
@@ -65,9 +72,9 @@ class SampledMoments:
             shift = codes.bias.index_select(0, column).view(-1, FOLLOWERS, 1)
             logits = shift + exact @ block.unsqueeze(2)
             pairs = logits.where(known.unsqueeze(2), -torch.inf)
-            self.variance += sampled_block(
+            found, variance = sampled_block(
                 block,
-                block.new_full((len(block),), 1 / len(states)),
+                share,
                 columns,
                 torch.full_like(counts, FOLLOWERS),
                 slot,
@@ -76,6 +83,8 @@ class SampledMoments:
                 grad_drawn,
                 grad_shift,
             )
+            log_z.append(found)
+            self.variance += variance
             into += (pairs.mT @ exact).squeeze(1)
             torch.mul(pairs, block.unsqueeze(1), out=exact)
             grad_right.index_add_(0, column, exact.flatten(0, 1))
@@ -83,7 +92,8 @@ class SampledMoments:
         size = len(columns.index)
         grad_right.index_add_(0, columns.index, grad_drawn.narrow(0, 0, size))
         grad_bias.index_add_(0, columns.index, grad_shift.narrow(0, 0, size))
-        return grad_states, grad_right, grad_bias
+        self.variance /= mass.sum()
+        return (grad_states, grad_right, grad_bias), torch.cat(log_z)
 
 
 def _most_counted(direct: Tensor) -> tuple[Tensor, Tensor]:

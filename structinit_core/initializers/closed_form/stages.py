@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from structinit_core.blueprint import Blueprint, Norm
+from structinit_core.blueprint import Blueprint, Kind, Norm, Role
 from structinit_core.cooc import Counts
 from structinit_core.errors import UsageError
 from structinit_core.initializers.closed_form.attention import seen
 from structinit_core.initializers.closed_form.codes import BLOCK_ELEMENTS
 from structinit_core.initializers.closed_form.copying import copy_obstacle
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
-from structinit_core.initializers.closed_form.readouts import PAIRS, has_bias
+from structinit_core.initializers.closed_form.pair_contexts import PAIRS
+from structinit_core.initializers.closed_form.parts import holds
 from structinit_core.initializers.closed_form.sampled_moments import FOLLOWERS
 from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY
 from structinit_core.model import read_wiring
@@ -26,7 +27,7 @@ _HEAD_LAGS = (1, 2, 1, 3, 2, 4, 1, 3)
 """How far each head looks back, the most valuable first."""
 _BYTES_PER_ENTRY, _BYTES_PER_TRIGRAM, _COPIES_OF_CODES = 48, 56, 24
 _COPIES_OF_ATTENTION = 32
-_BYTES_PER_ROW_ENTRY, _COPIES_OF_STATES = 64, 12
+_BYTES_PER_ROW_ENTRY, _COPIES_OF_STATES, _COPIES_OF_COLUMNS = 64, 12, 8
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,20 @@ def offsets_bytes(blueprint: Blueprint, sizes: TableSizes) -> int:
     """Bytes that fitting the offsets takes beyond the bigram: an upper estimate."""
     lags, _ = head_lags(blueprint, len(sizes.pairs))
     codes = 4 * sizes.vocabulary * divide(blueprint).prediction
-    sampled = sizes.vocabulary > EXACT_VOCABULARY
-    listed = 3 * 4 * BLOCK_ELEMENTS + 8 * FOLLOWERS * sizes.vocabulary if sampled else 0
     return int(
         _BYTES_PER_ENTRY * sum(sizes.pairs[: max(lags, default=0) + 1])
         + _BYTES_PER_TRIGRAM * sizes.trigrams
         + (_COPIES_OF_CODES + len(lags)) * codes
-        + listed
+        + drawing_bytes(sizes)
         + _COPIES_OF_ATTENTION * blueprint.context**2
     )
+
+
+def drawing_bytes(sizes: TableSizes) -> int:
+    """Bytes of predictions from drawn columns, 0 where all are taken: an upper estimate."""
+    if sizes.vocabulary <= EXACT_VOCABULARY:
+        return 0
+    return 3 * 4 * BLOCK_ELEMENTS + 8 * FOLLOWERS * sizes.vocabulary
 
 
 def stage_bytes(stages: Sequence[str], blueprint: Blueprint, sizes: TableSizes) -> dict[str, int]:
@@ -149,17 +155,19 @@ def readouts_bytes(blueprint: Blueprint, sizes: TableSizes) -> int:
     """Bytes that fitting the readouts takes beyond the bigram: an upper estimate."""
     pairs = min(sizes.trigrams, PAIRS)
     per_pair = blueprint.feed_forward + _COPIES_OF_STATES * blueprint.width
-    return _BYTES_PER_ROW_ENTRY * sizes.trigrams + 4 * pairs * per_pair
+    codes = 4 * sizes.vocabulary * divide(blueprint).prediction
+    return (
+        _BYTES_PER_ROW_ENTRY * sizes.trigrams
+        + 4 * pairs * per_pair
+        + _COPIES_OF_COLUMNS * codes
+        + drawing_bytes(sizes)
+    )
 
 
 def readouts_obstacle(blueprint: Blueprint, sizes: TableSizes) -> str | None:
     """Why no readouts can be compiled into this model from these counts, or ``None``."""
-    if blueprint.tied:
-        return "the head is tied"
     if sizes.trigrams == 0:
         return "the counts hold no trigrams"
-    if sizes.vocabulary > EXACT_VOCABULARY:
-        return f"the vocabulary is above {EXACT_VOCABULARY}"
-    if not has_bias(blueprint) and blueprint.norm is not Norm.RMS:
+    if not holds(blueprint, Role.MLP_UP, Kind.BIAS) and blueprint.norm is not Norm.RMS:
         return "feed-forward units have no bias, and the stream no constant"
     return None

@@ -149,6 +149,7 @@ def place_tied(
         final_bias=None if rms else as_float(carrier * into_bias[:, 0]),
         coordinates=Coordinates(
             prediction=into_x,
+            output=into_w,
             identity=into_f,
             filler=into_fill_x,
             carrier=into_bias,
