@@ -99,7 +99,7 @@ class LayerSequence:
         last = {spec.layer: spec for spec in specs}
         for spec in specs[first:]:
             if spec.layer is None:
-                tensor = self._around(spec)
+                tensor = self.around(spec)
             else:
                 if made is None:
                     made = self._make(self.progression)
@@ -193,7 +193,7 @@ class LayerSequence:
     def _run(self, layer: int, tensors: dict[str, Tensor], stream: Tensor) -> Tensor:
         return self._blocks.run(layer, tensors, stream)
 
-    def _around(self, spec: TensorSpec) -> Tensor:
+    def around(self, spec: TensorSpec) -> Tensor:
         """An embedding, a head, or the final norm."""
         role = spec.roles[0]
         compiled: Compiled = {}
@@ -209,7 +209,7 @@ class LayerSequence:
 
     def _final_tensors(self) -> dict[str, Tensor]:
         return {
-            spec.name: self._around(spec)
+            spec.name: self.around(spec)
             for spec in self._blueprint.tensors
             if spec.roles[0] is Role.FINAL_NORM
         }
