@@ -7,7 +7,7 @@ from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
 from structinit_core.initializers.dpi.bands import band_parts
-from structinit_core.initializers.dpi.bases import gaussian, normed, tiled
+from structinit_core.initializers.dpi.bases import fan_in, gaussian, normed, tiled
 from structinit_core.initializers.dpi.ground import Ground, Parts
 from structinit_core.initializers.dpi.outputs import orthogonality_error, residual_output
 from structinit_core.initializers.dpi.schedule import Depth
@@ -86,14 +86,15 @@ def _up(
     settings: DpiSettings, depth: Depth, ground: Ground, basis: Tensor, rows: int, seed: int
 ) -> Tensor:
     syntactic, semantic = depth.syntactic(settings), depth.semantic
+    # a copy, the largest matrix of the layer: the rest is done in place
     mixed = tiled(basis, rows)
     if ground.cosines is not None:
-        mixed = semantic * mixed + syntactic * ground.cosines
+        mixed.mul_(semantic).add_(syntactic * ground.cosines)
     if settings.up_noise * depth.p:
         draw = generator(seed, "dpi", f"layer {depth.layer}", "up noise")
         noise = gaussian((rows, basis.shape[1]), draw).to(mixed.device)
-        mixed = mixed + settings.up_noise * depth.p * noise
-    return normed(mixed)
+        mixed.add_(noise.mul_(settings.up_noise * depth.p))
+    return mixed.mul_(fan_in(mixed))
 
 
 def _morph(settings: DpiSettings, parts: Parts, previous: Parts) -> None:

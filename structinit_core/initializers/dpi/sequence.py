@@ -21,7 +21,7 @@ from structinit_core.initializers.dpi.progression import Progression, Sources
 from structinit_core.initializers.dpi.sample import Probe
 from structinit_core.initializers.dpi.schedule import Depth
 from structinit_core.initializers.dpi.settings import CALIBRATIONS, DpiSettings
-from structinit_core.initializers.stream import Compiled, compiled_tensor
+from structinit_core.initializers.stream import Compiled, compiled_tensor, finite
 from structinit_core.linalg import cluster_centres, generator
 from structinit_core.model import Blocks
 from structinit_core.progress import Progress
@@ -107,7 +107,7 @@ class LayerSequence:
                 tensor = made.tensors.pop(spec.name)
                 if spec is last[spec.layer]:
                     self.progression, made = made.after, None
-            if not bool(torch.isfinite(tensor).all()):
+            if not finite(tensor):
                 raise NumericalError("holds NaN or infinity", where=spec.name)
             yield spec, tensor
 
