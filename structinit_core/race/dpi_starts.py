@@ -10,20 +10,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from structinit_core.blueprint import Blueprint
+from structinit_core.blueprint import Blueprint, TensorSpec
 from structinit_core.checkpoint import write_checkpoint
 from structinit_core.cooc import Counts, open_counts
 from structinit_core.corpus import TokenStream
+from structinit_core.initializers.baselines import baseline_stream
 from structinit_core.initializers.dpi import (
     DpiSettings,
     LayerSequence,
+    Lexical,
     Sources,
     choose,
     forecast,
     make_lexical,
 )
+from structinit_core.initializers.stream import stored
 from structinit_core.linalg import resolve_device
+from structinit_core.model import default_tensors
 from structinit_core.progress import Progress
 from structinit_core.recipes.counting import CountSource, count_corpus
 from structinit_core.recipes.dpi import draw_samples
@@ -31,10 +36,15 @@ from structinit_core.recipes.dpi import draw_samples
 
 @dataclass(frozen=True)
 class DpiStart:
-    """Settings of an arm; ``lines``: phase 0 sees only so many lines of text that are not blank."""
+    """Settings of an arm.
+
+    ``lines``: phase 0 sees only so many lines of text that are not blank. ``body``: without,
+    the layers are the family's own with residual outputs 0, around the same codes.
+    """
 
     settings: DpiSettings
     lines: int | None = None
+    body: bool = True
 
 
 DPI = {
@@ -44,8 +54,14 @@ DPI = {
     "dpi-v14.1-uncalibrated": DpiStart(choose("v14.1", calibration=False)),
     "dpi-v14.1-100-lines": DpiStart(choose("v14.1"), lines=100),
     "dpi-v14.1-10000-lines": DpiStart(choose("v14.1"), lines=10_000),
+    "dpi-best-no-body": DpiStart(choose("best"), body=False),
+    "dpi-best-no-signatures": DpiStart(choose("best", signatures=False)),
+    "dpi-best-no-cosines": DpiStart(choose("best", dct=False)),
+    "dpi-best-calibrated": DpiStart(choose("best", calibration=True)),
+    "dpi-best-loud": DpiStart(choose("best", residual_gain=1.0)),
 }
-"""Methods by name: the variants, and what seed 001 compares them with."""
+"""Methods by name: the variants, what seed 001 compares them with, and ``best`` with one part
+taken out or put in."""
 
 
 def write_dpi_start(
@@ -87,8 +103,26 @@ def write_dpi_start(
         device=chosen,
         progress=progress,
     )
-    sequence.begin(Sources(sample, clustered, []))
-    write_checkpoint(work, blueprint.tensors, sequence.tensors(), progress)
+    tensors = sequence.tensors()
+    if start.body:
+        sequence.begin(Sources(sample, clustered, []))
+    else:
+        tensors = _without_body(sequence, lexical, blueprint, seed)
+    write_checkpoint(work, blueprint.tensors, tensors, progress)
+
+
+def _without_body(
+    sequence: LayerSequence, lexical: Lexical, blueprint: Blueprint, seed: int
+) -> Iterator[tuple[TensorSpec, Tensor]]:
+    own = default_tensors(blueprint.config, seed)
+    for spec, tensor in baseline_stream("zero-out", blueprint, seed, default=own):
+        at = [(role, spec.kind, spec.layer) for role in spec.roles]
+        if spec.layer is None:
+            yield spec, sequence.around(spec)
+        elif all(part in lexical.lift for part in at):
+            yield spec, stored(spec, [lexical.lift[part] for part in at])
+        else:
+            yield spec, tensor
 
 
 @contextmanager

@@ -62,6 +62,16 @@ PRESETS = {
         Claim("table 6, step 300", "dpi-v14.1-uncalibrated", -0.20, ("dpi-v14.1",)),
         Claim("4.3.2, step 200", "dpi-v14.1-whitened", +1.39, ("dpi-v14.1",), ABOVE),
     ),
+    "dpi-best-ablation": _dpi(
+        (
+            "dpi-best",
+            "dpi-best-no-body",
+            "dpi-best-no-signatures",
+            "dpi-best-no-cosines",
+            "dpi-best-calibrated",
+            "dpi-best-loud",
+        )
+    ),
     "dpi-sampling": _dpi(
         ("dpi-v14.1-10000-lines", "dpi-v14.1-100-lines", "dpi-v14.1"),
         Claim(
@@ -73,4 +83,5 @@ PRESETS = {
         ),
     ),
 }
-"""``dpi-…``: seed 001's arms, the baseline its scripts train, and correct ones."""
+"""``dpi-…``: seed 001's arms, the baseline its scripts train, and correct ones;
+``dpi-best-ablation``: ours, with one part taken out or put in."""

@@ -59,7 +59,10 @@ def tensors(directory: Path) -> dict[str, torch.Tensor]:
     return {name: one for file in shard_files(directory) for name, one in read_tensors(file)}
 
 
-@pytest.mark.parametrize("name", [name for name, start in DPI.items() if start.lines is None])
+WHOLE = [name for name, start in DPI.items() if start.lines is None and start.body]
+
+
+@pytest.mark.parametrize("name", WHOLE)
 def test_an_arm_is_what_the_command_writes(story, name: str, tmp_path: Path) -> None:
     given, _ = story
     counts = tmp_path / "counts"
@@ -79,6 +82,20 @@ def test_few_lines_are_another_embedding(story, tmp_path: Path) -> None:
     whole = built(story, "dpi-v14.1", tmp_path / "whole")
     assert not torch.equal(few["transformer.wte.weight"], whole["transformer.wte.weight"])
     assert torch.equal(few["transformer.wpe.weight"], whole["transformer.wpe.weight"])
+
+
+def test_without_a_body_codes_stand_around_plain_layers(story, tmp_path: Path) -> None:
+    found = built(story, "dpi-best-no-body", tmp_path / "found")
+    best, plain = (
+        built(story, "dpi-best", tmp_path / "best"),
+        built(story, "zero-out", tmp_path / "p"),
+    )
+    assert found.keys() == best.keys() == plain.keys()
+    layers = {name for name in found if ".h." in name}
+    assert layers
+    for name, tensor in found.items():
+        assert torch.equal(tensor, (plain if name in layers else best)[name]), name
+    assert not torch.equal(best["transformer.wte.weight"], plain["transformer.wte.weight"])
 
 
 def test_counts_of_lines_are_those_of_the_text_cut_there(story, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ _SETTINGS = (
     "landmarks",
     "dct",
     "zipf_warp",
+    "signatures",
     "gamma0",
     "gamma_dip",
     "value_gamma",
@@ -121,6 +122,14 @@ def dpi_init(
     ] = None,
     zipf_warp: Annotated[
         float | None, typer.Option(metavar="ζ", help="Warp of the cosines.", show_default="1")
+    ] = None,
+    signatures: Annotated[
+        bool | None,
+        typer.Option(
+            "--signatures/--no-signatures",
+            help="Phases 2 and 3: what Q, K and V are made of.",
+            show_default="on",
+        ),
     ] = None,
     gamma0: Annotated[
         float | None, typer.Option(metavar="γ", help="Power of variances.", show_default="0.25")

@@ -69,8 +69,13 @@ def manifold(stream: Tensor) -> Manifold:
 
 def normed(matrix: Tensor) -> Tensor:
     """``matrix`` with entries of standard deviation 1/√columns."""
-    scaled: Tensor = matrix * (matrix.shape[1] ** -0.5 / matrix.std())
-    return scaled
+    return matrix * fan_in(matrix)
+
+
+def fan_in(matrix: Tensor) -> Tensor:
+    """What entries must be multiplied by to have a standard deviation of 1/√columns."""
+    factor: Tensor = matrix.shape[1] ** -0.5 / matrix.std()
+    return factor
 
 
 def tiled(basis: Tensor, rows: int) -> Tensor:

@@ -49,7 +49,7 @@ def forecast(settings: DpiSettings, blueprint: Blueprint) -> Forecast:
     layers = blueprint.layers
     layer = sum(spec.parameters for spec in blueprint.tensors if spec.layer == 0)
     positions = max(STREAM_POSITIONS, d)
-    clustered = 0 if settings.bands else max(CLUSTER_POSITIONS, 2 * d)
+    clustered = 0 if settings.bands or not settings.signatures else max(CLUSTER_POSITIONS, 2 * d)
     spent = _SCORING_FLOATS // (2 * blueprint.parameters)
     scored = min(_SCORED_TOKENS, max(_FEWEST_SCORED, spent))
     rule = CALIBRATIONS[settings.variant]

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
 from structinit_core.initializers.dpi.bands import band_parts
-from structinit_core.initializers.dpi.bases import gaussian, normed, tiled
+from structinit_core.initializers.dpi.bases import fan_in, gaussian, normed, tiled
 from structinit_core.initializers.dpi.ground import Ground, Parts
 from structinit_core.initializers.dpi.outputs import orthogonality_error, residual_output
 from structinit_core.initializers.dpi.schedule import Depth
 from structinit_core.initializers.dpi.settings import DpiSettings
 from structinit_core.initializers.dpi.signatures import alignment, keys, queries, values
-from structinit_core.linalg import generator
+from structinit_core.linalg import generator, haar
 
 
 def layer_parts(
@@ -35,7 +35,15 @@ def layer_parts(
     if settings.bands:
         parts = band_parts(settings, blueprint, depth, ground, shapes, seed, device)
     else:
-        parts = _signed(settings, blueprint, depth, ground, shapes, seed)
+        basis = normed(ground.manifold.basis(depth.gamma(settings)))
+        if settings.signatures:
+            parts = _signed(settings, blueprint, depth, ground, basis, shapes)
+        else:
+            parts = _unsigned(depth, shapes, seed, device)
+        up = _up(settings, depth, ground, basis, shapes[Role.MLP_UP][0], seed)
+        parts[Role.MLP_UP] = up
+        if blueprint.gated:
+            parts[Role.MLP_GATE] = up.roll(1, 0)
         for role in (Role.ATTN_OUT, Role.MLP_DOWN):
             draw = generator(seed, "dpi", f"layer {depth.layer}", role)
             parts[role] = residual_output(settings, shapes[role], depth.layers, draw, device)
@@ -48,24 +56,29 @@ def _signed(
     blueprint: Blueprint,
     depth: Depth,
     ground: Ground,
+    basis: Tensor,
     shapes: dict[Role, tuple[int, ...]],
-    seed: int,
 ) -> Parts:
-    basis = normed(ground.manifold.basis(depth.gamma(settings)))
     if ground.centres is None:
         raise ValueError("keys need cluster centres")
     rows = shapes[Role.ATTN_K][0]
     key_rows = tiled(keys(settings, depth, basis, ground.centres), rows)
-    parts = {
+    return {
         Role.ATTN_Q: queries(settings, depth, basis, key_rows, blueprint),
         Role.ATTN_K: key_rows,
         # past the phase shift the same values, in a tensor of their own
         Role.ATTN_V: tiled(values(settings, depth, ground.manifold, basis), rows).clone(),
     }
-    up = _up(settings, depth, ground, basis, shapes[Role.MLP_UP][0], seed)
-    parts[Role.MLP_UP] = up
-    if blueprint.gated:
-        parts[Role.MLP_GATE] = up.roll(1, 0)
+
+
+def _unsigned(
+    depth: Depth, shapes: dict[Role, tuple[int, ...]], seed: int, device: torch.device
+) -> Parts:
+    parts: Parts = {}
+    for role in (Role.ATTN_Q, Role.ATTN_K, Role.ATTN_V):
+        rows, columns = shapes[role]
+        draw = generator(seed, "dpi", f"layer {depth.layer}", role)
+        parts[role] = normed(haar(rows, columns, draw, device))
     return parts
 
 
@@ -73,14 +86,15 @@ def _up(
     settings: DpiSettings, depth: Depth, ground: Ground, basis: Tensor, rows: int, seed: int
 ) -> Tensor:
     syntactic, semantic = depth.syntactic(settings), depth.semantic
+    # a copy, the largest matrix of the layer: the rest is done in place
     mixed = tiled(basis, rows)
     if ground.cosines is not None:
-        mixed = semantic * mixed + syntactic * ground.cosines
+        mixed.mul_(semantic).add_(syntactic * ground.cosines)
     if settings.up_noise * depth.p:
         draw = generator(seed, "dpi", f"layer {depth.layer}", "up noise")
         noise = gaussian((rows, basis.shape[1]), draw).to(mixed.device)
-        mixed = mixed + settings.up_noise * depth.p * noise
-    return normed(mixed)
+        mixed.add_(noise.mul_(settings.up_noise * depth.p))
+    return mixed.mul_(fan_in(mixed))
 
 
 def _morph(settings: DpiSettings, parts: Parts, previous: Parts) -> None:

@@ -21,7 +21,7 @@ from structinit_core.initializers.dpi.progression import Progression, Sources
 from structinit_core.initializers.dpi.sample import Probe
 from structinit_core.initializers.dpi.schedule import Depth
 from structinit_core.initializers.dpi.settings import CALIBRATIONS, DpiSettings
-from structinit_core.initializers.stream import Compiled, compiled_tensor
+from structinit_core.initializers.stream import Compiled, compiled_tensor, finite
 from structinit_core.linalg import cluster_centres, generator
 from structinit_core.model import Blocks
 from structinit_core.progress import Progress
@@ -99,7 +99,7 @@ class LayerSequence:
         last = {spec.layer: spec for spec in specs}
         for spec in specs[first:]:
             if spec.layer is None:
-                tensor = self._around(spec)
+                tensor = self.around(spec)
             else:
                 if made is None:
                     made = self._make(self.progression)
@@ -107,7 +107,7 @@ class LayerSequence:
                 tensor = made.tensors.pop(spec.name)
                 if spec is last[spec.layer]:
                     self.progression, made = made.after, None
-            if not bool(torch.isfinite(tensor).all()):
+            if not finite(tensor):
                 raise NumericalError("holds NaN or infinity", where=spec.name)
             yield spec, tensor
 
@@ -193,7 +193,7 @@ class LayerSequence:
     def _run(self, layer: int, tensors: dict[str, Tensor], stream: Tensor) -> Tensor:
         return self._blocks.run(layer, tensors, stream)
 
-    def _around(self, spec: TensorSpec) -> Tensor:
+    def around(self, spec: TensorSpec) -> Tensor:
         """An embedding, a head, or the final norm."""
         role = spec.roles[0]
         compiled: Compiled = {}
@@ -209,7 +209,7 @@ class LayerSequence:
 
     def _final_tensors(self) -> dict[str, Tensor]:
         return {
-            spec.name: self._around(spec)
+            spec.name: self.around(spec)
             for spec in self._blueprint.tensors
             if spec.roles[0] is Role.FINAL_NORM
         }

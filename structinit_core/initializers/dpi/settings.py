@@ -41,6 +41,7 @@ class DpiSettings:
     landmarks: ``None`` for the published 2,000, or the width where that is more.
     bands: one technique per depth band, as pid8, instead of all in every layer.
     dct: phase 1, a cosine basis warped by zipf_warp (ζ), in W1 with weight exp(−4p).
+    signatures: phases 2 and 3, what W_Q, W_K and W_V are made of; without, each is Haar.
     gamma0, gamma_dip: the exponent of variances is γ = γ₀(1 − dip·sin πp); values use
     value_gamma·γ. keys: ``arc``, a mix of cluster centres and basis that gives way to its own
     orthogonal factor by key_orthogonality·sin πp, or ``centres`` + 0.2·basis. unit_keys: the
@@ -60,6 +61,7 @@ class DpiSettings:
     bands: bool = False
     dct: bool = True
     zipf_warp: float = 1.0
+    signatures: bool = True
     gamma0: float = 0.25
     gamma_dip: float = 0.5
     value_gamma: float = 0.4
@@ -115,8 +117,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "residual_gain": (0, 10),
     "morph_alpha": (0, 1),
 }
-_NOT_OF_BANDS = (
-    "gamma_dip",
+_OF_SIGNATURES = (
     "value_gamma",
     "keys",
     "key_orthogonality",
@@ -124,8 +125,8 @@ _NOT_OF_BANDS = (
     "align",
     "align_peak",
     "phase_shift",
-    "up_noise",
 )
+_NOT_OF_BANDS = (*_OF_SIGNATURES, "signatures", "gamma_dip", "up_noise")
 VARIANTS = {
     "pid8": DpiSettings("pid8", lexical="block", bands=True, whitening=True, morph_alpha=0.45),
     "v14.1": DpiSettings("v14.1", lexical="nystrom"),
@@ -178,6 +179,10 @@ def choose(variant: str, **changes: Any) -> DpiSettings:
             if name in changes:
                 raise UsageError(f"{name} changes nothing in variant {variant}")
     chosen = replace(table, **changes)
+    if not chosen.signatures:
+        for name in _OF_SIGNATURES:
+            if name in changes:
+                raise UsageError(f"{name} changes nothing without signatures")
     if chosen.lexical == "log-ratio" and not chosen.zero_wait:
         raise UsageError(
             "log-ratio codes are for phases 0 and 4 together",

@@ -16,9 +16,12 @@ from structinit_core.initializers.dpi.schedule import Depth
 from structinit_core.linalg import cluster_centres, generator
 
 
-@pytest.mark.parametrize("variant", ["pid8", "v14.1", "v16.2", "best"])
+@pytest.mark.parametrize(
+    ("variant", "signatures"),
+    [("pid8", True), ("v14.1", True), ("v16.2", True), ("best", True), ("best", False)],
+)
 def test_cuda_tensors_never_meet_cpu_tensors(
-    blueprint: Blueprint, variant: str, monkeypatch: pytest.MonkeyPatch
+    blueprint: Blueprint, variant: str, signatures: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Device mixing raises under FakeTensorMode, without a GPU."""
     device = torch.device("cuda")
@@ -32,7 +35,7 @@ def test_cuda_tensors_never_meet_cpu_tensors(
         return own(tensor, target, *more)
 
     monkeypatch.setattr(torch.Tensor, "to", to)
-    settings = replace(choose(variant), up_noise=0.1, phase_shift=0.9)
+    settings = replace(choose(variant), up_noise=0.1, phase_shift=0.9, signatures=signatures)
     with FakeTensorMode():
         width = blueprint.width
         square = torch.empty(width, width, device=device)

@@ -83,6 +83,16 @@ def test_keys_are_orthogonal_at_mid_depth_only(make) -> None:
     torch.testing.assert_close(gram / gram[0, 0], torch.eye(32), atol=1e-4, rtol=0)
 
 
+def test_without_signatures_queries_keys_and_values_are_orthogonal(make) -> None:
+    made = make("v14.1", signatures=False)
+    for layer in range(6):
+        parts = made.parts(layer)
+        for name in "qkv":
+            gram = parts[name] @ parts[name].T
+            torch.testing.assert_close(gram / gram[0, 0], torch.eye(32), atol=1e-4, rtol=0)
+        assert abs(made.facts[layer]["alignment"]) < 0.2
+
+
 def test_values_are_flatter_than_the_basis(make) -> None:
     compressed, full = make("v14.1"), make("v14.1", value_gamma=1.0)
     assert flatness(compressed.parts(0)["v"]) > 2 * flatness(full.parts(0)["v"])

@@ -32,6 +32,7 @@ UP, DOWN = "mlp.c_fc.weight", "mlp.c_proj.weight"
     [
         ({"zipf_warp": 1.4}, {UP}, {ATTENTION, UP}),
         ({"dct": False}, {UP}, {ATTENTION, UP}),
+        ({"signatures": False}, {ATTENTION}, {ATTENTION, UP}),
         ({"gamma0": 0.5}, {ATTENTION, UP}, {ATTENTION, UP}),
         ({"gamma_dip": 0.1}, set(), {ATTENTION, UP}),
         ({"value_gamma": 1.0}, {ATTENTION}, {ATTENTION, UP}),
@@ -127,6 +128,7 @@ def test_seeds_decide_every_draw_and_nothing_else_does(make, variant: str, famil
         ("v14.1", {"phase_shift": -0.1}, "phase_shift"),
         ("v14.1", {"lexical": "none"}, "lexical"),
         ("pid8", {"align_peak": 0.4}, "align_peak changes nothing"),
+        ("v14.1", {"signatures": False, "align_peak": 0.4}, "align_peak changes nothing"),
         ("best", {"zero_wait": False}, "phases 0 and 4"),
         ("v14.1", {"zipf_warp": float("nan")}, "zipf_warp"),
     ],
