@@ -12,8 +12,12 @@ from structinit_core.blueprint import make_blueprint, read_config
 from structinit_core.cooc import Counts
 from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError, LimitError, UsageError
-from structinit_core.initializers.closed_form import STAGES, chosen_stages, stages
-from structinit_core.initializers.closed_form import compile as compile_module
+from structinit_core.initializers.closed_form import (
+    STAGES,
+    chosen_stages,
+    offset_heads,
+    stages,
+)
 from structinit_core.initializers.closed_form.codes import BLOCK_ELEMENTS
 from structinit_core.initializers.closed_form.stages import TableSizes, head_lags, offsets_bytes
 from structinit_core.recipes.compile_job import ClosedFormJob
@@ -114,13 +118,13 @@ def test_stages_are_part_of_what_decides_the_bytes(
 def test_offsets_that_do_not_help_are_dropped(
     job: ClosedFormJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = compile_module.fit_offsets
+    fit = offset_heads.fit_offsets
 
     def spoilt(*given, **named):
         model = fit(*given, **named, steps=1)
         return dataclasses.replace(model, write=tuple(part + 1 for part in model.write))
 
-    monkeypatch.setattr(compile_module, "fit_offsets", spoilt)
+    monkeypatch.setattr(offset_heads, "fit_offsets", spoilt)
     closed_form(job, tmp_path / "dropped")
     closed_form(dataclasses.replace(job, stages=("bigram",)), tmp_path / "bigram")
     report = read_report(tmp_path / "dropped")

@@ -3,19 +3,20 @@
 from structinit_core.initializers.closed_form.bigram import StageResult
 from structinit_core.initializers.closed_form.codes import LogBilinear, Pairs, loss, scored_pairs
 from structinit_core.initializers.closed_form.compile import (
-    SAMPLED_TOKENS,
     CompiledNgram,
     compile_ngram,
     refuse_unsupported,
 )
 from structinit_core.initializers.closed_form.contexts import TextContexts
-from structinit_core.initializers.closed_form.layout import clip, divide
+from structinit_core.initializers.closed_form.layout import divide
 from structinit_core.initializers.closed_form.offset_fit import offsets_multiply_adds
 from structinit_core.initializers.closed_form.price import offset_costs
+from structinit_core.initializers.closed_form.rows import clip
 from structinit_core.initializers.closed_form.solver import refit_multiply_adds
 from structinit_core.initializers.closed_form.stages import (
     DEFAULT_STAGES,
     OFFSETS,
+    SAMPLED_TOKENS,
     STAGES,
     TableSizes,
     chosen_stages,

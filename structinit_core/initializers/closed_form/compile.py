@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,26 +15,24 @@ from structinit_core.blueprint import Blueprint, Kind, Role, TensorSpec
 from structinit_core.cooc import KneserNey
 from structinit_core.corpus import TokenStream, spread
 from structinit_core.errors import LimitError
-from structinit_core.initializers.closed_form.attention import lag_heads
 from structinit_core.initializers.closed_form.bigram import StageResult, compile_bigram
-from structinit_core.initializers.closed_form.codes import LogBilinear, loss, scored_pairs
+from structinit_core.initializers.closed_form.codes import loss, scored_pairs
 from structinit_core.initializers.closed_form.contexts import TextContexts
 from structinit_core.initializers.closed_form.copying import place_copy
-from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, Stream, divide
-from structinit_core.initializers.closed_form.lift import at_norm, refuse_narrow
+from structinit_core.initializers.closed_form.layout import Stream, divide
+from structinit_core.initializers.closed_form.lift import refuse_narrow
 from structinit_core.initializers.closed_form.network import Network
-from structinit_core.initializers.closed_form.offset_fit import OFFSET_STEPS, fit_offsets
+from structinit_core.initializers.closed_form.offset_heads import place_offsets
 from structinit_core.initializers.closed_form.parts import Weights, write_heads, write_units
 from structinit_core.initializers.closed_form.readouts import place_readouts
-from structinit_core.initializers.closed_form.recalibrate import scaled
 from structinit_core.initializers.closed_form.stages import (
     BIGRAM,
     COPY,
     OFFSETS,
     READOUTS,
+    SAMPLED_TOKENS,
     STAGES,
     TableSizes,
-    head_lags,
     obstacles,
     stage_bytes,
 )
@@ -43,8 +41,6 @@ from structinit_core.initializers.stream import Compiled, compiled_stream
 from structinit_core.model import induction_score, read_wiring, repeated_sequences
 from structinit_core.progress import Progress
 
-SAMPLED_TOKENS = 1 << 14
-"""Held-out tokens that scalars of the compiled heads are fitted on."""
 _HEADS_TO_SPARE, _WORTH_A_HEAD = 3, 0.05
 """Sets of keys and values that a layer has, and nats of copying, to leave one to it."""
 _CPU = torch.device("cpu")
@@ -217,60 +213,6 @@ def compile_ngram(
         induction,
         ("the text" if text else "trigram counts") if OFFSETS in tried else "",
     )
-
-
-def place_offsets(
-    network: Network,
-    codes: LogBilinear,
-    model: KneserNey,
-    windows: Windows,
-    progress: Progress,
-    samples: dict[str, float],
-    *,
-    text: TextContexts | None,
-    spare: bool,
-) -> Network:
-    """The offsets fitted from the bigram's ``codes`` and placed, with a held-out gain.
-
-    ``spare`` leaves keys and values of the first layer to another stage.
-    """
-    blueprint, seed = network.blueprint, network.stream.seed
-    progress.stage("offsets on the count tables", OFFSET_STEPS)
-    lags, groups = head_lags(blueprint, len(model.counts.offsets), spare)
-    fitted = fit_offsets(
-        codes,
-        model,
-        lags,
-        divide(blueprint).identity - FILLER_DIMENSIONS,
-        blueprint.head_width,
-        windows=windows,
-        text=text,
-        groups=groups,
-        seed=seed,
-        progress=progress,
-        samples=samples,
-    )
-    progress.stage("offset heads")
-    held_out, sample = model.counts.held_out, spread(windows, SAMPLED_TOKENS)
-
-    def placed(codes: LogBilinear) -> Network:
-        model = replace(fitted, codes=codes).to(_CPU)
-        stream = place_codes(model.codes, blueprint, network.wiring, seed, model.identity)
-        heads = lag_heads(model, stream, blueprint, network.wiring)
-        stream = replace(stream, heads=heads, offsets=fitted.to(_CPU))
-        built = replace(network, stream=stream).to(codes.left.device)
-        return steadied(built, held_out, sample) if blueprint.tied else built
-
-    gain = placed(fitted.codes).gain(held_out, sample)
-    return placed(scaled(fitted.codes, gain))
-
-
-def steadied(network: Network, stream: TokenStream, windows: Windows) -> Network:
-    """A tied head's network with its lift set for the norm that heads leave on the windows."""
-    lift, *others = network.stream.units
-    factor = network.mean_factor(stream, windows, lift.layer)
-    units = at_norm(lift, factor / network.stream.coordinates.shrink)
-    return replace(network, stream=replace(network.stream, units=(units, *others)))
 
 
 def add_readouts(

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from structinit_core.initializers.closed_form.layout import Coordinates, filler
+from structinit_core.initializers.closed_form.layout import Coordinates
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.parts import Head, as_float
+from structinit_core.initializers.closed_form.rows import filler
 
 _RIDGE = 1e-8
 

@@ -23,6 +23,8 @@ STAGES = (BIGRAM, OFFSETS, COPY, READOUTS)
 """In the order they build on each other; the first is in every compilation."""
 DEFAULT_STAGES = (BIGRAM, OFFSETS, COPY)
 """The readouts take longer than all others together, for some hundredths of a nat."""
+SAMPLED_TOKENS = 1 << 14
+"""Held-out tokens that scalars of the compiled heads are fitted on."""
 _HEAD_LAGS = (1, 2, 1, 3, 2, 4, 1, 3)
 """How far each head looks back, the most valuable first."""
 _BYTES_PER_ENTRY, _BYTES_PER_TRIGRAM, _COPIES_OF_CODES = 48, 56, 24

@@ -11,19 +11,21 @@ from structinit_core.initializers.closed_form.layout import (
     CARRIER_ENERGY,
     FILLER_DIMENSIONS,
     Coordinates,
-    Floats,
     Stream,
-    clip,
     coordinates,
     divide,
-    filler,
-    padded_bias,
     place,
-    position_energy,
-    position_table,
 )
 from structinit_core.initializers.closed_form.lift import LinearMap, lift_units, refuse_narrow
 from structinit_core.initializers.closed_form.parts import as_float
+from structinit_core.initializers.closed_form.rows import (
+    Floats,
+    clip,
+    filler,
+    padded_bias,
+    position_energy,
+    position_table,
+)
 from structinit_core.model import Wiring
 
 _MARGIN = 1.05

@@ -12,11 +12,8 @@ from torch import Tensor
 from structinit_core.blueprint import Blueprint, Norm
 from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.closed_form import LogBilinear, clip
-from structinit_core.initializers.closed_form.layout import (
-    coordinates,
-    position_energy,
-    position_table,
-)
+from structinit_core.initializers.closed_form.layout import coordinates
+from structinit_core.initializers.closed_form.rows import position_energy, position_table
 from structinit_core.initializers.graph.tokens import FRAME_ID, GraphTokens
 from structinit_core.linalg import generator
 
