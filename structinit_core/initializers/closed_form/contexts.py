@@ -13,6 +13,9 @@ from structinit_core.corpus import TokenStream, scored_positions, window_starts
 
 Ids = NDArray[np.int64]
 
+_CANDIDATES = 16
+"""Runs of the text looked at for each that is drawn, so that frequencies are met."""
+
 
 @dataclass(frozen=True)
 class TextContexts:
@@ -27,17 +30,22 @@ class TextContexts:
     def draw(self, size: int, length: int, generator: np.random.Generator) -> Ids:
         """``size`` runs of ``length`` tokens, newest first: int64 (size, length).
 
-        One from each of ``size`` equal stretches of the text; what begins a document is left
-        out where something should stand before it, and there are none where no span is so long.
+        Sixteen times as many are taken, one from each of equal stretches of the text, and
+        drawn from systematically in the order of their newest token, whose frequencies are met
+        closely. What begins a document is left out where something should stand before it;
+        there are none where no span is so long.
         """
         begins = np.maximum(self.spans[:, 1] - self.spans[:, 0] - (length - 1), 0)
         ends = np.cumsum(begins)
         if len(ends) == 0 or ends[-1] == 0:
             return np.zeros((0, length), np.int64)
-        drawn = (np.arange(size) + generator.random(size)) / size * ends[-1]
-        place = np.minimum(drawn.astype(np.int64), ends[-1] - 1)
+        taken = _CANDIDATES * size
+        place = (np.arange(taken) + generator.random(taken)) / taken * ends[-1]
+        place = np.minimum(place.astype(np.int64), ends[-1] - 1)
         span = np.searchsorted(ends, place, side="right")
         newest = self.spans[span, 0] + (length - 1) + place - (ends - begins)[span]
+        first = int(generator.integers(_CANDIDATES))
+        newest = newest[np.argsort(self.ids[newest], kind="stable")][first::_CANDIDATES]
         runs: Ids = self.ids[newest[:, None] - np.arange(length)].astype(np.int64)
         return runs
 
