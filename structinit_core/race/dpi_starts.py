@@ -55,8 +55,8 @@ DPI = {
     "dpi-v14.1-100-lines": DpiStart(choose("v14.1"), lines=100),
     "dpi-v14.1-10000-lines": DpiStart(choose("v14.1"), lines=10_000),
     "dpi-best-no-body": DpiStart(choose("best"), body=False),
-    "dpi-best-no-signatures": DpiStart(choose("best", signatures=False)),
-    "dpi-best-no-cosines": DpiStart(choose("best", dct=False)),
+    "dpi-best-signatures": DpiStart(choose("best", signatures=True)),
+    "dpi-best-cosines": DpiStart(choose("best", dct=True)),
     "dpi-best-calibrated": DpiStart(choose("best", calibration=True)),
     "dpi-best-loud": DpiStart(choose("best", residual_gain=1.0)),
 }

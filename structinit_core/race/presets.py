@@ -66,8 +66,8 @@ PRESETS = {
         (
             "dpi-best",
             "dpi-best-no-body",
-            "dpi-best-no-signatures",
-            "dpi-best-no-cosines",
+            "dpi-best-signatures",
+            "dpi-best-cosines",
             "dpi-best-calibrated",
             "dpi-best-loud",
         )

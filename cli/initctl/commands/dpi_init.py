@@ -127,8 +127,8 @@ def dpi_init(
         bool | None,
         typer.Option(
             "--signatures/--no-signatures",
-            help="Phases 2 and 3: what Q, K and V are made of.",
-            show_default="on",
+            help="Phases 2 and 3: what Q, K and V are made of; without, of Haar rotations.",
+            show_default=_PUBLISHED,
         ),
     ] = None,
     gamma0: Annotated[

@@ -147,6 +147,8 @@ VARIANTS = {
     "best": DpiSettings(
         "best",
         lexical="log-ratio",
+        dct=False,
+        signatures=False,
         unit_keys=True,
         scale="s-dpi",
         residual_gain=0.03,
@@ -155,7 +157,9 @@ VARIANTS = {
     ),
 }
 """pid8: commit a1b5ef2, with the α that the seed calls best; v14.1: 56f2803, which reads no α;
-v16.2: 401c7ac; best: ours. Source: seed 001 with the constants of its repository's history."""
+v16.2: 401c7ac; best: ours, what of the sequential start is worth something where the race
+``dpi-best-ablation`` takes it out or puts it in; unit_keys is of the signatures, where they are
+asked for. Source: seed 001 with the constants of its repository's history."""
 CALIBRATIONS = {
     "pid8": Calibration(rounds=1, batches=1, at_output=True),
     "v14.1": Calibration(rounds=1, batches=11, at_output=False, low=0.1, high=2.0),
@@ -182,7 +186,9 @@ def choose(variant: str, **changes: Any) -> DpiSettings:
     if not chosen.signatures:
         for name in _OF_SIGNATURES:
             if name in changes:
-                raise UsageError(f"{name} changes nothing without signatures")
+                raise UsageError(
+                    f"{name} changes nothing without signatures", hint="give --signatures too"
+                )
     if chosen.lexical == "log-ratio" and not chosen.zero_wait:
         raise UsageError(
             "log-ratio codes are for phases 0 and 4 together",
