@@ -27,14 +27,6 @@ class LagTable:
     lower: Tensor
     total: Tensor
 
-    def mean(self, values: Tensor) -> Tensor:
-        """Σ_b P(b|a)·values_b of every token a: (V, n) for values (V, n)."""
-        return self.direct @ values + torch.outer(self.rest, self.lower @ values)
-
-    def column_mass(self, rows: Tensor) -> Tensor:
-        """Σ_a rows_a·P(b|a) of every token b: (V,) for rows (V,)."""
-        return (self.transposed @ rows.unsqueeze(1)).squeeze(1) + self.lower * (self.rest @ rows)
-
 
 def lag_tables(model: KneserNey, lags: int, device: torch.device) -> list[LagTable]:
     """The KN bigram, then the counted shares at lags 1 to ``lags``; memory 24 bytes an entry."""

@@ -23,7 +23,6 @@ from structinit_core.initializers.closed_form.offset_gradient import (
     expected_moments,
     offset_gradient,
 )
-from structinit_core.initializers.closed_form.offset_start import start_offsets
 from structinit_core.initializers.closed_form.offsets import OffsetModel
 from structinit_core.initializers.closed_form.refit import adaptive_step
 from structinit_core.initializers.closed_form.sampled_moments import SampledMoments
@@ -51,6 +50,8 @@ _CHECK_STEPS, _PATIENCE = 20, 2
 _CHECKED_TOKENS = 1 << 14
 _WORTH_A_CHECK = 5e-4
 """Nats a look must gain on the best before it to count as a gain."""
+_IDENTITY_SCALE = 0.3
+"""Rms of the identity codes at the start over that of the prediction codes."""
 
 
 def offsets_multiply_adds(vocabulary: int, rank: int) -> int:
@@ -76,8 +77,6 @@ def fit_offsets(
 ) -> OffsetModel:
     """Bigram codes, identity codes and offset maps, all fitted at once from a fitted bigram.
 
-    They begin where the truncated higher-order SVD of the tables puts them
-    (:func:`~structinit_core.initializers.closed_form.offset_start.start_offsets`).
     The log-likelihood of the model on its n-grams is a sum over lags of observed moments,
     which the count tables hold exactly, minus log-normalisers of whole contexts. A step
     estimates the latter on contexts drawn from ``text``, or from the trigram counts where there
@@ -97,7 +96,7 @@ def fit_offsets(
     one (Mnih & Hinton 2007) with shared low-rank maps.
 
     Raises:
-        NumericalError: a parameter is or became NaN or infinite.
+        NumericalError: a parameter became NaN or infinite.
     """
     device, tokens = start.left.device, max(3, max(lags) + 1)
     tables = lag_tables(model, max(lags), device)
@@ -112,8 +111,7 @@ def fit_offsets(
         columns = generator(seed, "closed-form", "offset columns")
         sampled = SampledMoments(tables[0].direct, model.unigram, SAMPLED_COLUMNS, columns)
     held_out = _held_out(model, windows, tokens, device)
-    _refuse_infinite((start.left, start.right, start.bias))
-    parameters = start_offsets(start, tables, lags, groups, identity, head_rank, _PRIOR, began)
+    parameters = _start(start, lags, groups, identity, head_rank, began)
     right, hold = parameters[1].clone(), _anchor(parameters[0], tables[0].total)
     rates = _rates(parameters, len(lags))
     means = [torch.zeros_like(p) for p in parameters]
@@ -138,7 +136,8 @@ def fit_offsets(
                 best, least = [p.clone() for p in average], after
             if idle == _PATIENCE:
                 break
-    _refuse_infinite((*parameters, *best))
+    if not all(bool(torch.isfinite(p).all()) for p in (*parameters, *best)):
+        raise NumericalError("the fit of the offsets gave NaN or infinity")
     if sampled is not None and samples is not None:
         samples |= {
             "offset_columns": SAMPLED_COLUMNS,
@@ -146,11 +145,6 @@ def fit_offsets(
             "offset_log_normalizer_error": sampled.error,
         }
     return _model(best, lags, groups)
-
-
-def _refuse_infinite(parameters: Sequence[Tensor]) -> None:
-    if not all(bool(torch.isfinite(p).all()) for p in parameters):
-        raise NumericalError("the fit of the offsets gave NaN or infinity")
 
 
 def _held_out(
@@ -169,6 +163,32 @@ def _anchor(left: Tensor, total: Tensor) -> Tensor:
     """Slope of an output code in its distance from where it began: (r, r)."""
     share = total / total.sum()
     return (_ANCHOR / float(total.sum())) * (left.T @ (share.unsqueeze(1) * left))
+
+
+def _start(
+    codes: LogBilinear,
+    lags: Sequence[int],
+    groups: int,
+    identity: int,
+    head_rank: int,
+    draw: np.random.Generator,
+) -> list[Tensor]:
+    """The fitted bigram with balanced factors, random identity codes and reads, no write."""
+    left, right = codes.left, codes.right
+    balance = (right.square().mean() / left.square().mean()) ** 0.25
+    left, right = left * balance, right / balance
+    tokens, rank = left.shape
+    deviation = _IDENTITY_SCALE * float(left.square().mean().sqrt())
+
+    def normal(rows: int, columns: int, scale: float) -> Tensor:
+        drawn = scale * draw.standard_normal((rows, columns), dtype=np.float32)
+        return torch.from_numpy(drawn).to(left.device)
+
+    width = rank + identity
+    codes_f = normal(tokens, identity, deviation)
+    reads = [normal(head_rank, width, width**-0.5) for _ in range(-(-len(lags) // groups))]
+    writes = [left.new_zeros(rank, head_rank) for _ in lags]
+    return [left, right, codes.bias.clone(), codes_f, *reads, *writes]
 
 
 def _rates(parameters: Sequence[Tensor], heads: int) -> list[float]:

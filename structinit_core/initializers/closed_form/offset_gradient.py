@@ -59,12 +59,14 @@ def offset_gradient(
     slopes, once = [], states.new_full((len(ids),), 1 / len(ids))
     for lag, (each, table) in enumerate(zip(sums, tables, strict=True)):
         share = torch.zeros_like(table.total).index_add_(0, drawn[lag], once)
-        observed = table.mean(codes.right) if lag == 0 else table.direct @ codes.right
+        observed = table.direct @ codes.right
         weighted = share.unsqueeze(1) * each
         grad_right -= table.transposed @ weighted
         if lag == 0:
+            observed += torch.outer(table.rest, table.lower @ codes.right)
             grad_right -= torch.outer(table.lower, table.rest @ weighted)
-            grad_bias -= table.column_mass(share)
+            grad_bias -= (table.transposed @ share.unsqueeze(1)).squeeze(1)
+            grad_bias -= table.lower * (table.rest @ share)
         slope = observed.mul_(-share.unsqueeze(1)).index_add_(0, drawn[lag], grad_states)
         if lag and prior:
             slope.addmm_((prior / table.total).unsqueeze(1) * weighted, curvature)
