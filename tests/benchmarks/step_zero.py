@@ -66,7 +66,7 @@ def main() -> None:
             began = time.perf_counter()
             _, spent, peak = initctl(
                 *("closed-form", "--config", arguments.config, "--counts", counts),
-                *("--corpus", train, *options, "--stages", arguments.stages, "-o", output),
+                *("--stages", arguments.stages, "-o", output),
             )
             wall = time.perf_counter() - began
             report, *_ = initctl(
