@@ -211,7 +211,11 @@ def test_a_checkpoint_races_as_the_method_that_made_it(
 
     output, made = tmp_path / "race", tmp_path / "made"
     shutil.copytree(finished, output)
-    closed_form(ClosedFormJob(job(texts).config, counts=output / "counts", seed=1), made)
+    counts = output / "counts"
+    text = dataclasses.replace(
+        job(texts).source(), tokenizer=counts / "tokenizer.json", train_vocabulary=None
+    )
+    closed_form(ClosedFormJob(job(texts).config, text, counts, seed=1), made)
     race_starts(job(texts, "default", "closed-form", f"made={made}"), output)
     _, method, checkpoint = result(output).arms
     assert method.curve is not None

@@ -82,7 +82,8 @@ def race(
             "gpt2, xavier, xavier-zero-gain, zero-out, unigram-bias, mimetic, mimetic-positive, "
             "closed-form, closed-form-bigram, dpi-best, dpi-v16.2, dpi-v14.1, dpi-pid8, "
             "dpi-v14.1-exact, dpi-v14.1-whitened, dpi-v14.1-uncalibrated, dpi-v14.1-100-lines, "
-            "dpi-v14.1-10000-lines, shuffled-closed-form, shuffled-unigram-bias.",
+            "dpi-v14.1-10000-lines, dpi-best-no-body, dpi-best-signatures, dpi-best-cosines, "
+            "dpi-best-calibrated, dpi-best-loud, shuffled-closed-form, shuffled-unigram-bias.",
         ),
     ] = None,
     baseline: Annotated[
