@@ -14,6 +14,7 @@ from structinit_core.cooc import Counts, KneserNey, shuffled, shuffled_identitie
 from structinit_core.corpus import load_tokenizer, serialise
 from structinit_core.errors import IncompatibleError, InputError, LimitError
 from structinit_core.initializers.baselines import BASELINES, baseline_stream
+from structinit_core.initializers.closed_form import OFFSETS
 from structinit_core.model import check_config, default_tensors, effective_config
 from structinit_core.progress import Progress
 from structinit_core.race.arms import COMPILED, Arm, refuse_arm
@@ -83,8 +84,10 @@ class Starts:
                 device=self._job.device,
                 memory_bytes=self._job.memory_bytes,
             )
-            text = text_contexts(self._text.train, self._text.counts)
-            if arm.shuffled:
+            text = None
+            if OFFSETS in job.stages:
+                text = text_contexts(self._text.train, self._text.counts)
+            if text and arm.shuffled:
                 place = shuffled_identities(counts.vocabulary, seed).astype(text.ids.dtype)
                 text = replace(text, ids=place[text.ids])
             compile_counts(job, counts, work, record, text=text)
