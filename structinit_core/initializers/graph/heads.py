@@ -14,7 +14,8 @@ from structinit_core.initializers.closed_form.positions import (
     frequencies,
     turned,
 )
-from structinit_core.initializers.graph.layout import APART, COPIED, GraphStream
+from structinit_core.initializers.graph.layout import COPIED, GraphStream
+from structinit_core.initializers.graph.signs import APART
 from structinit_core.initializers.graph.tokens import GraphTokens
 from structinit_core.model import Wiring
 

@@ -14,23 +14,20 @@ from structinit_core.errors import IncompatibleError
 from structinit_core.initializers.closed_form import LogBilinear, clip
 from structinit_core.initializers.closed_form.layout import coordinates
 from structinit_core.initializers.closed_form.rows import position_energy, position_table
+from structinit_core.initializers.graph.signs import codes_apart, distinct_signs, random_signs
 from structinit_core.initializers.graph.tokens import FRAME_ID, GraphTokens
-from structinit_core.linalg import generator
 
 CARRIED, PREDICTED, OWN = 0.1, 0.4, 0.4
 """Shares of a token's squared length: constant and kind each, prediction code, identity code."""
 COPIED = 0.4
 """Squared length of each code copied from the token before, over that of a token."""
-APART = 0.35
-"""The largest cosine of two relations' identity codes."""
-_FILLERS, _DRAWS = 2, 4096
+_FILLERS = 2
 _ROOM = 1.05
 """Length of a prediction code with its fillers, over the longest code."""
 _KINDS = 3
 _LEAST, _CODE = 8, 32
 _ANSWER_BITS = 3
 """Answer dimensions for each bit of a token's number, before prediction codes have more than 8."""
-_MIXED = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _BLOCK_ELEMENTS = 1 << 22
 
 Floats = NDArray[np.float64]
@@ -166,7 +163,7 @@ def placed(
     at = GraphCoordinates(*coordinates(blueprint, size.blocks, seed))
     room = np.sqrt(PREDICTED * width)
     rows_count = tokens.vocabulary
-    fillers = _signs(rows_count, _FILLERS, seed, "fillers")
+    fillers = random_signs((rows_count, _FILLERS), seed, "fillers")
     identity = distinct_signs(rows_count, size.own, seed)
     identity[1 : tokens.first_particle] = codes_apart(tokens.slots, size.own, seed)
     level, length = np.sqrt(CARRIED * width), np.sqrt(OWN * width)
@@ -204,55 +201,7 @@ def placed(
     )
 
 
-def distinct_signs(count: int, size: int, seed: int) -> NDArray[np.int8]:
-    """Signs (count, size), of which the first 2^(size − 1) rows differ in two places or more.
-
-    The bits of a permutation of the rows' numbers, and their parity. More begin with the same.
-    Source: the permutation as Steele, Lea & Flood 2014, within so many bits; the rest ours.
-    """
-    bits = min(size - 1, 63)
-    mask, half = np.uint64((1 << bits) - 1), np.uint64(-(-bits // 2))
-    start = generator(seed, "graph", "identity").integers(0, 1 << 63, 1, np.uint64)
-    mixed = np.arange(count, dtype=np.uint64)
-    for factor in _MIXED:
-        mixed = ((mixed + start) * np.uint64(factor)) & mask
-        mixed ^= mixed >> half
-    signs = np.empty((count, size), np.int8)
-    parity = np.zeros(count, np.int8)
-    for place in range(size - 1):
-        signs[:, place] = (mixed >> np.uint64(place % bits)).astype(np.int8) & 1
-        parity ^= signs[:, place]
-    signs[:, -1] = parity
-    signs *= 2
-    signs -= 1
-    return signs
-
-
-def codes_apart(count: int, size: int, seed: int) -> NDArray[np.int8]:
-    """Random signs (count, size) of which no two have a cosine above 0.35 in modulus.
-
-    Drawn one after the other, so that more begin with the same; where many draws find none the
-    next may be a little closer to the others.
-    """
-    draw, bound = generator(seed, "graph", "relations"), APART
-    codes = np.zeros((0, size), np.int8)
-    while len(codes) < count:
-        drawn = 2 * draw.integers(0, 2, (_DRAWS, size), np.int8) - 1
-        cosines = np.abs(drawn.astype(np.int32) @ codes.T.astype(np.int32))
-        (fit,) = np.nonzero(cosines.max(axis=1, initial=0) <= bound * size)
-        bound = bound if len(fit) else bound + 0.05
-        codes = np.concatenate((codes, drawn[fit[:1]]))
-    return codes
-
-
 def norms(blueprint: Blueprint) -> tuple[float, float]:
     """What norms multiply the stream by: before the first attention, and later."""
     energy = 1 + position_energy(blueprint) + blueprint.norm_epsilon
     return float(energy**-0.5), float((energy + 2 * COPIED) ** -0.5)
-
-
-def _signs(rows: int, size: int, seed: int, name: str) -> NDArray[np.int8]:
-    """Random signs, (rows, size); more rows begin with the same."""
-    drawn = generator(seed, "graph", name).integers(0, 2, (rows, size), np.int8)
-    signs: NDArray[np.int8] = 2 * drawn - 1
-    return signs

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from structinit_core.linalg import generator
+from structinit_core.initializers.graph.signs import random_signs
 
 _ELSEWHERE, _AT_EACH = 4.0, 3e-3
 """Weight of the wish that a key adds nothing to other objects, over one stored answer: of all
@@ -109,22 +109,17 @@ def fit_answers(
 
 def object_signs(objects: NDArray[np.integer], width: int, seed: int) -> NDArray[np.float32]:
     """The codes (n, a) of ``objects`` that share none, whatever others there are."""
-    return _signs((int(objects.max(initial=-1)) + 1, width), seed, "objects", objects)
+    shape = (int(objects.max(initial=-1)) + 1, width)
+    return _of_length_1(random_signs(shape, seed, "answers", "objects")[objects])
 
 
 def hub_signs(hubs: int, width: int, seed: int, length: float = _SHARED) -> NDArray[np.float32]:
     """What the objects of a key with many add to their codes, (hubs, a) of this length."""
-    return np.float32(length) * _signs((hubs, width), seed, "hubs")
+    return np.float32(length) * _of_length_1(random_signs((hubs, width), seed, "answers", "hubs"))
 
 
-def _signs(
-    shape: tuple[int, int], seed: int, name: str, rows: NDArray[np.integer] | None = None
-) -> NDArray[np.float32]:
-    """Random signs of length 1, of all rows or of some."""
-    drawn = generator(seed, "graph", "answers", name).integers(0, 2, shape, np.int8)
-    drawn = drawn if rows is None else drawn[rows]
-    signs: NDArray[np.float32] = (2 * drawn - 1).astype(np.float32) / np.float32(shape[1] ** 0.5)
-    return signs
+def _of_length_1(signs: NDArray[np.int8]) -> NDArray[np.float32]:
+    return signs.astype(np.float32) / np.float32(signs.shape[1] ** 0.5)
 
 
 def regressed(

@@ -12,12 +12,9 @@ from structinit_core.graph import Graph
 from structinit_core.initializers.closed_form import LogBilinear
 from structinit_core.initializers.graph import FRAME_ID, GraphShape, GraphTokens
 from structinit_core.initializers.graph.codes import factorised, fit_gain, log_ratio
-from structinit_core.initializers.graph.layout import (
-    distinct_signs,
-    divide_graph,
-    place_graph,
-)
+from structinit_core.initializers.graph.layout import divide_graph, place_graph
 from structinit_core.initializers.graph.maps import relation_map, spread_of
+from structinit_core.initializers.graph.signs import distinct_signs
 from structinit_core.initializers.graph.tables import next_tokens
 
 
