@@ -53,6 +53,18 @@ def figure(picture: str, caption: str) -> str:
     return f"<figure><figcaption>{caption}</figcaption>\n{picture}</figure>"
 
 
+def grid(kind: str, figures: Iterable[str]) -> str:
+    """Figures side by side, as many as there is room for."""
+    content = "\n".join(one for one in figures if one)
+    return f'<div class="{kind}">\n{content}\n</div>' if content else ""
+
+
+def bullets(items: Iterable[str]) -> str:
+    """A list of escaped texts; nothing without any."""
+    content = "".join(f"<li>{item}</li>" for item in items)
+    return f"<ul>{content}</ul>" if content else ""
+
+
 def section(title: str, *parts: str) -> str:
     """A titled part of the page; nothing where all ``parts`` are empty."""
     content = "\n".join(part for part in parts if part)

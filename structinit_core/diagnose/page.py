@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from structinit_core.diagnose.bars import Bar, bar_chart
-from structinit_core.diagnose.markup import document, escaped, figure, section
+from structinit_core.diagnose.markup import bullets, document, escaped, figure, grid, section
 from structinit_core.diagnose.pictures import (
     depth_pictures,
-    grid,
     head_pictures,
     spectrum_pictures,
 )
@@ -34,14 +33,13 @@ def report_page(report: Report, seconds: dict[str, float]) -> str:
     choice is drawn; a line says how many are not.
     """
     pictures = [_losses(report), _buckets(report), _stages(report.checks), _seconds(seconds)]
-    notes = "".join(f"<li>{escaped(note, 2000)}</li>" for note in report.notes)
     parts = [
         section("Losses and time", grid("wide", pictures)),
         depth_pictures(report),
         head_pictures(report),
         spectrum_pictures(report),
         *report_tables(report),
-        section("Notes", f"<ul>{notes}</ul>" if notes else ""),
+        section("Notes", bullets(escaped(note, 2000) for note in report.notes)),
     ]
     compared = f" against {escaped(report.against)}" if report.against is not None else ""
     heading = escaped(report.subject) + compared

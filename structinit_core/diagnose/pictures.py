@@ -10,7 +10,7 @@ from typing import TypeVar
 from structinit_core.diagnose.curve import LOOKS, along_depth, curve
 from structinit_core.diagnose.heat import heat_map
 from structinit_core.diagnose.histogram import histogram
-from structinit_core.diagnose.markup import escaped, figure, section
+from structinit_core.diagnose.markup import escaped, figure, grid, section
 from structinit_core.diagnose.report import Grid, Report, Series
 
 MOST_CURVES = 24
@@ -25,12 +25,6 @@ _ENTROPY = "attention_entropy"
 _HEADS = {"heads.qk": "query–key", "heads.ov": "output–value"}
 
 One = TypeVar("One")
-
-
-def grid(kind: str, figures: Iterable[str]) -> str:
-    """Figures side by side, as many as there is room for."""
-    content = "\n".join(one for one in figures if one)
-    return f'<div class="{kind}">\n{content}\n</div>' if content else ""
 
 
 def depth_pictures(report: Report) -> str:

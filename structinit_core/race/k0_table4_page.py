@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from structinit_core.diagnose.markup import document, escaped, figure, section, table
+from structinit_core.diagnose.markup import bullets, document, escaped, figure, section, table
 from structinit_core.race.frame import Level, Line
 from structinit_core.race.k0_table4_result import (
     ACCEPTED,
@@ -16,19 +16,19 @@ from structinit_core.race.k0_table4_result import (
     mean_of,
 )
 from structinit_core.race.lines import line_chart
+from structinit_core.race.tables import fact_line
 from structinit_core.race.wording import difference_text, loss_text
 
 
 def result_page(result: K0Table4Result) -> str:
     """``result`` as one self-contained page: verdicts, curves, means, every run."""
-    verdicts = "".join(
-        f"<li><strong>{escaped(arm.name)}</strong>: {escaped(arm.verdict, 2000)}</li>"
-        for arm in result.arms
+    verdicts = (
+        f"<strong>{escaped(arm.name)}</strong>: {escaped(arm.verdict, 2000)}" for arm in result.arms
     )
     return document(
         "The k0 cosine, trained and untrained",
         "race",
-        section("Verdicts", f"<ul>{verdicts}</ul>"),
+        section("Verdicts", bullets(verdicts)),
         section("Curve", _chart(result)),
         table("Means over seeds", ("", *MEASURES.values(), "training loss"), _means(result.arms)),
         table(
@@ -87,7 +87,6 @@ def _runs(arms: Sequence[Arm]) -> list[tuple[str, list[str]]]:
 
 
 def _conditions(result: K0Table4Result) -> str:
-    facts = [f"{escaped(name)} {escaped(str(value))}" for name, value in result.protocol.items()]
     protocol = result.protocol
     epochs = protocol["steps"] * protocol["batch_tokens"] / protocol["tokens"]
     said = (
@@ -97,4 +96,4 @@ def _conditions(result: K0Table4Result) -> str:
         f"{result.negative_eigenvalues} of the log-counts' eigenvalues are negative. The source "
         f"accepts a model as converged from a circulant score of {ACCEPTED} on."
     )
-    return f"<p>{said}</p><p class='soft'>{', '.join(facts)}</p>"
+    return f"<p>{said}</p>{fact_line(protocol)}"

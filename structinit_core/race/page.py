@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from structinit_core.diagnose.markup import document, escaped, figure, section
+from structinit_core.diagnose.markup import bullets, document, escaped, figure, grid, section
 from structinit_core.race.frame import loss_levels, loss_lines
 from structinit_core.race.lines import line_chart
 from structinit_core.race.result import ArmResult, RaceResult
@@ -27,10 +27,8 @@ def race_page(result: RaceResult) -> str:
 
     Every text is escaped, and the page's own policy forbids scripts and anything from elsewhere.
     """
-    verdicts = "".join(map(_verdict, result.arms))
-    notes = "".join(f"<li>{escaped(note, _LONGEST)}</li>" for note in result.notes)
     parts = [
-        section("Verdicts", f"<ul>{verdicts}</ul>" if verdicts else ""),
+        section("Verdicts", bullets(map(_verdict, result.arms))),
         _charts(result),
         arm_table(result),
         difference_table(result),
@@ -43,7 +41,7 @@ def race_page(result: RaceResult) -> str:
         fact_table("Protocol", result.protocol),
         fact_table("Network and text", {"network": result.network, "text": result.text}),
         fact_table("Machine", result.machine),
-        section("Notes", f"<ul>{notes}</ul>" if notes else ""),
+        section("Notes", bullets(escaped(note, _LONGEST) for note in result.notes)),
     ]
     unfinished = "This race is not complete: runs are missing, and every number may still change."
     return document(
@@ -64,13 +62,12 @@ def _verdict(arm: ArmResult) -> str:
     mark = {"diverged": "fail", "unfinished": "warn"}.get(arm.status)
     said = escaped(arm.verdict, _LONGEST)
     said = f'<span class="{mark}">{said}</span>' if mark else said
-    return f"<li><strong>{escaped(arm.name)}</strong>: {said}</li>"
+    return f"<strong>{escaped(arm.name)}</strong>: {said}"
 
 
 def _charts(result: RaceResult) -> str:
-    drawn = [_chart(result, seconds=seconds) for seconds in (False, True)]
-    content = "\n".join(picture for picture in drawn if picture)
-    return section("Loss", f'<div class="wide">\n{content}\n</div>' if content else "")
+    drawn = (_chart(result, seconds=seconds) for seconds in (False, True))
+    return section("Loss", grid("wide", drawn))
 
 
 def _chart(result: RaceResult, *, seconds: bool) -> str:

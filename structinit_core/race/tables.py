@@ -174,6 +174,12 @@ def fact_table(title: str, values: Mapping[str, Any]) -> str:
     return table(title, ("setting", "value"), rows)
 
 
+def fact_line(values: Mapping[str, Any]) -> str:
+    """Names and values in one line."""
+    facts = [f"{escaped(name)} {escaped(str(value))}" for name, value in values.items()]
+    return f"<p class='soft'>{', '.join(facts)}</p>"
+
+
 def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
     """Names and escaped values of what may be nested."""
     if isinstance(value, Mapping):

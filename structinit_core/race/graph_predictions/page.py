@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from structinit_core.diagnose.markup import document, escaped, figure, section, table
+from structinit_core.diagnose.markup import bullets, document, escaped, figure, section, table
 from structinit_core.race.frame import Line
 from structinit_core.race.graph_predictions.result import ArmRuns, GraphPredictionsResult
 from structinit_core.race.lines import line_chart
 from structinit_core.race.result import Curve
 from structinit_core.race.statistics import Table
+from structinit_core.race.tables import fact_line
 from structinit_core.race.wording import loss_text
 
 
 def result_page(result: GraphPredictionsResult) -> str:
     """``result`` as one self-contained page."""
-    verdicts = "".join(
-        f"<li><strong>{one.number}, {escaped(one.title)}: {one.verdict}</strong>. "
-        f"{escaped(one.said, 4000)}</li>"
+    verdicts = (
+        f"<strong>{one.number}, {escaped(one.title)}: {one.verdict}</strong>. "
+        f"{escaped(one.said, 4000)}"
         for one in result.predictions
     )
-    notes = "".join(f"<li>{escaped(note, 2000)}</li>" for note in result.notes)
+    notes = (escaped(note, 2000) for note in result.notes)
     return document(
         "Predictions of a compiled graph, tested",
         "race",
-        section("Verdicts", f"<ul>{verdicts}</ul>"),
+        section("Verdicts", bullets(verdicts)),
         section("Curves", *(_chart(result, text.name) for text in result.texts)),
         table(
             "Starts",
@@ -47,7 +48,7 @@ def result_page(result: GraphPredictionsResult) -> str:
                 for text in result.texts
             ],
         ),
-        section("Conditions", f"<ul>{notes}</ul>", _conditions(result)),
+        section("Conditions", bullets(notes), fact_line(dict(sorted(result.protocol.items())))),
     )
 
 
@@ -73,9 +74,3 @@ def _chart(result: GraphPredictionsResult, text: str) -> str:
         line_chart(lines, (), what=what, unit="steps"),
         escaped(f"{what} over training steps, with the 95 % interval over seeds"),
     )
-
-
-def _conditions(result: GraphPredictionsResult) -> str:
-    known = sorted(result.protocol.items())
-    facts = [f"{escaped(name)} {escaped(str(value))}" for name, value in known]
-    return f"<p class='soft'>{', '.join(facts)}</p>"
