@@ -20,7 +20,7 @@ from structinit_core.cooc.references import (
     reference_losses,
     reference_losses_at,
 )
-from structinit_core.cooc.shuffle import shuffled, shuffled_identities
+from structinit_core.cooc.shuffle import shuffled, shuffled_tokens
 from structinit_core.cooc.trigram_rows import TrigramRows
 
 __all__ = [
@@ -44,7 +44,7 @@ __all__ = [
     "reference_losses",
     "reference_losses_at",
     "shuffled",
-    "shuffled_identities",
+    "shuffled_tokens",
     "window_counts",
     "window_view",
     "write_held_out",

@@ -23,7 +23,7 @@ def shuffled(counts: Counts, seed: int) -> Counts:
     frame token is permuted like any other; tokenizer and manifest stay. Dtypes stay, rows
     and keys ascend. Deterministic for a seed. Memory: about 40 bytes a bigram or trigram.
     """
-    place = shuffled_identities(counts.vocabulary, seed)
+    place = _identities(counts.vocabulary, seed)
     unigram = np.empty_like(counts.unigram)
     unigram[place] = counts.unigram
     dropped = np.empty_like(counts.dropped)
@@ -37,16 +37,26 @@ def shuffled(counts: Counts, seed: int) -> Counts:
         offsets=tuple(_matrix(offset, place) for offset in counts.offsets),
         trigram_keys=keys,
         trigram_counts=counts.trigram_counts[order],
-        held_out=TokenStream(place.astype(held.ids.dtype)[held.ids], held.offsets),
+        held_out=TokenStream(_moved(held.ids, place), held.offsets),
     )
 
 
-def shuffled_identities(vocabulary: int, seed: int) -> NDArray[np.int64]:
+def shuffled_tokens(ids: NDArray[Any], vocabulary: int, seed: int) -> NDArray[Any]:
+    """The same text with the token identities of :func:`shuffled`; the dtype stays."""
+    return _moved(ids, _identities(vocabulary, seed))
+
+
+def _identities(vocabulary: int, seed: int) -> NDArray[np.int64]:
     """π: the token that each token becomes, int64 (V,)."""
     # The room brings torch, which counting alone does not wait for.
     from structinit_core.linalg import generator
 
     return generator(seed, "shuffled identities").permutation(vocabulary)
+
+
+def _moved(ids: NDArray[Any], place: NDArray[np.int64]) -> NDArray[Any]:
+    moved: NDArray[Any] = place.astype(ids.dtype)[ids]
+    return moved
 
 
 def _matrix(matrix: sp.csr_array, place: NDArray[np.int64]) -> sp.csr_array:

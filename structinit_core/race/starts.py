@@ -10,7 +10,7 @@ from pathlib import Path
 from structinit_core.artifact import file_digest, pretty_json, text_digest
 from structinit_core.blueprint import Blueprint, make_blueprint, named_config, read_config
 from structinit_core.checkpoint import read_tensors, shard_files, write_checkpoint
-from structinit_core.cooc import Counts, KneserNey, shuffled, shuffled_identities
+from structinit_core.cooc import Counts, KneserNey, shuffled, shuffled_tokens
 from structinit_core.corpus import load_tokenizer, serialise
 from structinit_core.errors import IncompatibleError, InputError, LimitError
 from structinit_core.initializers.baselines import BASELINES, baseline_stream
@@ -88,8 +88,7 @@ class Starts:
             if OFFSETS in job.stages:
                 text = text_contexts(self._text.train, self._text.counts)
             if text and arm.shuffled:
-                place = shuffled_identities(counts.vocabulary, seed).astype(text.ids.dtype)
-                text = replace(text, ids=place[text.ids])
+                text = replace(text, ids=shuffled_tokens(text.ids, counts.vocabulary, seed))
             compile_counts(job, counts, work, record, text=text)
             spent = time.perf_counter() - began - record.seconds()[SCORING]
             return Start(work, self._text.counting_seconds + spent)

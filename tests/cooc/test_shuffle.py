@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from structinit_core.cooc import Counts, KneserNey, reference_losses, shuffled
+from structinit_core.cooc import Counts, KneserNey, reference_losses, shuffled, shuffled_tokens
 from structinit_core.corpus import cut_windows
 
 
@@ -91,6 +91,13 @@ def test_arrays_keep_their_form(counts: Counts, control: Counts) -> None:
     assert control.held_out.ids.dtype == counts.held_out.ids.dtype
     assert control.tokenizer_json == counts.tokenizer_json
     assert control.manifest == counts.manifest
+
+
+def test_other_text_is_renamed_alike(counts: Counts, control: Counts) -> None:
+    ids = counts.held_out.ids
+    renamed = shuffled_tokens(ids, counts.vocabulary, seed=3)
+    assert renamed.dtype == ids.dtype
+    assert np.array_equal(renamed, control.held_out.ids)
 
 
 def test_seed_decides(counts: Counts, control: Counts) -> None:
