@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from structinit_core.recipes.counting import CountSource, count_corpus
     from structinit_core.recipes.diagnose_job import DiagnoseJob
     from structinit_core.recipes.diagnosing import diagnose_checkpoint
-    from structinit_core.recipes.dpi import DpiJob, dpi_init
+    from structinit_core.recipes.dpi import dpi_init
+    from structinit_core.recipes.dpi_job import DpiJob
     from structinit_core.recipes.dpi_plan import plan_dpi
     from structinit_core.recipes.exporting import (
         ExportFormat,
@@ -54,7 +55,7 @@ _HOMES = {
     "ClosedFormJob": "recipes.compile_job",
     "CountSource": "recipes.counting",
     "DiagnoseJob": "recipes.diagnose_job",
-    "DpiJob": "recipes.dpi",
+    "DpiJob": "recipes.dpi_job",
     "ExportFormat": "recipes.exporting",
     "ExportJob": "recipes.exporting",
     "K0Job": "recipes.k0",

@@ -11,7 +11,7 @@ from structinit_core.linalg import resolve_device
 from structinit_core.recipes.compile_job import promised_vocabulary, refuse_vocabulary
 from structinit_core.recipes.count_forecast import forecast_counting
 from structinit_core.recipes.count_plan import CountPlan
-from structinit_core.recipes.dpi import DpiJob
+from structinit_core.recipes.dpi_job import DpiJob
 
 _LIBRARIES_BYTES = 700 << 20
 """Resident size of the imported libraries."""

@@ -22,7 +22,8 @@ from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError, LimitError, UsageError
 from structinit_core.initializers.dpi import VARIANTS, choose
 from structinit_core.recipes.counting import CountSource, count_corpus
-from structinit_core.recipes.dpi import DpiJob, dpi_init
+from structinit_core.recipes.dpi import dpi_init
+from structinit_core.recipes.dpi_job import DpiJob
 from structinit_core.recipes.dpi_plan import plan_dpi
 
 SIZES = {
@@ -44,7 +45,8 @@ from pathlib import Path
 from structinit_core.artifact.resumable import Resumable
 from structinit_core.initializers.dpi import choose
 from structinit_core.recipes.counting import CountSource
-from structinit_core.recipes.dpi import DpiJob, dpi_init
+from structinit_core.recipes.dpi import dpi_init
+from structinit_core.recipes.dpi_job import DpiJob
 
 counts, text, config, output, after = map(Path, sys.argv[1:6])
 note = Resumable.note
