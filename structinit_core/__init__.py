@@ -42,7 +42,8 @@ if TYPE_CHECKING:
         export_checkpoint,
         plan_export,
     )
-    from structinit_core.recipes.k0 import K0Job, K0Method, k0, plan_k0
+    from structinit_core.recipes.k0 import k0, plan_k0
+    from structinit_core.recipes.k0_job import K0Job, K0Method
     from structinit_core.recipes.merging import merge_counts
     from structinit_core.recipes.paired_views import PairedViewsJob, fit_paired_views
     from structinit_core.recipes.querying import QueryJob, query_graph
@@ -58,8 +59,8 @@ _HOMES = {
     "DpiJob": "recipes.dpi_job",
     "ExportFormat": "recipes.exporting",
     "ExportJob": "recipes.exporting",
-    "K0Job": "recipes.k0",
-    "K0Method": "recipes.k0",
+    "K0Job": "recipes.k0_job",
+    "K0Method": "recipes.k0_job",
     "K0Table4Protocol": "race",
     "KneserNey": "cooc",
     "PairedViewsJob": "recipes.paired_views",

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from structinit_core.artifact import (
-    Input,
-    Recipe,
-    file_input,
     is_up_to_date,
     locked,
-    read_manifest,
     refuse_foreign,
     refuse_overlap,
     save_array,
@@ -23,10 +17,9 @@ from structinit_core.blueprint import Blueprint, make_blueprint, read_config
 from structinit_core.checkpoint import write_checkpoint, write_directory
 from structinit_core.cooc import Counts, Distance, open_counts, window_view
 from structinit_core.corpus import find_frame, load_tokenizer
-from structinit_core.errors import IncompatibleError, LimitError, UsageError
+from structinit_core.errors import IncompatibleError, LimitError
 from structinit_core.initializers.baselines import baseline_stream
 from structinit_core.initializers.kernel import (
-    EPSILON,
     Placed,
     place_embeddings,
     refuse_large,
@@ -35,79 +28,13 @@ from structinit_core.initializers.kernel import (
 from structinit_core.linalg import Device, resolve_device
 from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.compile_job import refuse_vocabulary
-from structinit_core.recipes.counting import DEFAULT_MEMORY
+from structinit_core.recipes.k0_job import K0_KIND, K0Job, K0Method
 from structinit_core.recipes.k0_plan import K0Plan, plan_dense, plan_power
 from structinit_core.recipes.k0_solve import Solved, k0_report, solve_dense, solve_power
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.solve_plan import LIBRARIES_BYTES
 
-K0_KIND = "k0"
-K0_VERSION = 1
 DEFAULT_DIM = 256
-
-
-class K0Method(StrEnum):
-    """How embeddings come of the log-counts."""
-
-    DERIVE = "derive"
-    """k₀ by the clamped inverse power, embeddings by circular convolution: as published."""
-    FFT = "fft"
-    """The same with k₀ by 2-D circular deconvolution."""
-    POWER = "power"
-    """Leading positive eigenvectors scaled by a power of their eigenvalues; no k₀."""
-
-
-@dataclass(frozen=True)
-class K0Job:
-    """One run on a counts artifact.
-
-    ``window``: largest distance of a pair. ``epsilon`` is of ``derive`` and ``fft``,
-    ``spectral_power`` of ``power``. ``dim``: d of the embeddings, 256 or the width of the config
-    ``init`` where it is given: that network is then written as a checkpoint, too.
-    """
-
-    counts: Path
-    method: K0Method = K0Method.POWER
-    epsilon: float = EPSILON
-    spectral_power: float = 0.5
-    dim: int | None = None
-    window: int = 5
-    init: Path | None = None
-    seed: int = 0
-    device: str = "cpu"
-    memory_bytes: int = DEFAULT_MEMORY
-
-    def __post_init__(self) -> None:
-        if not 0 < self.epsilon < 1:
-            raise UsageError("epsilon must lie between 0 and 1")
-        if not 0 <= self.spectral_power <= 1:
-            raise UsageError("the spectral power must lie between 0 and 1")
-        if self.window < 1 or (self.dim is not None and self.dim < 1):
-            raise UsageError("window and dimensions are at least 1")
-
-    def paths(self) -> list[Path]:
-        """Every file and directory read."""
-        return [self.counts, *([self.init] if self.init else [])]
-
-    def recipe(self, dim: int) -> Recipe:
-        """What decides the artifact's bytes."""
-        manifest = read_manifest(self.counts)
-        if manifest is None:
-            raise IncompatibleError("is not a counts artifact", where=str(self.counts))
-        inputs = [Input(name="counts", sha256=manifest.content)]
-        inputs += [file_input(self.init)] if self.init else []
-        of_method = (
-            {"spectral_power": self.spectral_power}
-            if self.method is K0Method.POWER
-            else {"epsilon": self.epsilon}
-        )
-        params = {"method": self.method.value, "dim": dim, "window": self.window}
-        return Recipe(
-            kind=K0_KIND,
-            version=K0_VERSION,
-            params=params | of_method | {"seed": self.seed},
-            inputs=tuple(inputs),
-        )
 
 
 def plan_k0(job: K0Job) -> K0Plan:

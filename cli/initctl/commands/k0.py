@@ -69,8 +69,9 @@ def k0(
 
     Example: initctl k0 counts/ --init config.json -o k0/
     """
-    from structinit_core.recipes.k0 import K0Job, K0Method, plan_k0
     from structinit_core.recipes.k0 import k0 as solve_into
+    from structinit_core.recipes.k0 import plan_k0
+    from structinit_core.recipes.k0_job import K0Job, K0Method
 
     other = "epsilon" if method is Method.POWER else "spectral_power"
     o.refuse(context, [other], f"is not of --method {method.value}")
