@@ -10,8 +10,8 @@ from initctl.console import TerminalProgress, print_json, print_published, safe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from structinit_core.race.k0_table4 import K0Table4Protocol
     from structinit_core.race.k0_table4_result import K0Table4Result
+    from structinit_core.race.k0_table4_text import K0Table4Protocol
 
 
 def race_k0_table4(

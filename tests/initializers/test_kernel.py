@@ -22,7 +22,7 @@ from structinit_core.initializers.kernel import (
     training_free_embeddings,
     untrained,
 )
-from structinit_core.race.k0_table4 import K0Table4Protocol, drawn_text
+from structinit_core.race.k0_table4_text import K0Table4Protocol, drawn_text
 
 V, D = 100, 64
 

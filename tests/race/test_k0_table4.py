@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from structinit_core.race.k0_table4 import K0Table4Protocol, drawn_text, reproduce_k0_table4
+from structinit_core.race.k0_table4 import reproduce_k0_table4
 from structinit_core.race.k0_table4_page import result_page
 from structinit_core.race.k0_table4_result import (
     ACCEPTED,
@@ -18,6 +18,7 @@ from structinit_core.race.k0_table4_result import (
     SeedRun,
     arm_of,
 )
+from structinit_core.race.k0_table4_text import K0Table4Protocol, drawn_text
 from structinit_core.race.mini_gpt import MiniGpt
 
 CHECKED_IN = Path(__file__).parents[2] / "fixtures/results/k0-table4"
