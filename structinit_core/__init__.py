@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from structinit_core.recipes.cluster import count_on_cluster
     from structinit_core.recipes.compile_job import ClosedFormJob
     from structinit_core.recipes.compiling import closed_form
-    from structinit_core.recipes.counting import CountSource, count_corpus
+    from structinit_core.recipes.count_source import CountSource
+    from structinit_core.recipes.counting import count_corpus
     from structinit_core.recipes.diagnose_job import DiagnoseJob
     from structinit_core.recipes.diagnosing import diagnose_checkpoint
     from structinit_core.recipes.dpi import dpi_init
@@ -54,7 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Border": "corpus",
     "ClosedFormJob": "recipes.compile_job",
-    "CountSource": "recipes.counting",
+    "CountSource": "recipes.count_source",
     "DiagnoseJob": "recipes.diagnose_job",
     "DpiJob": "recipes.dpi_job",
     "ExportFormat": "recipes.exporting",

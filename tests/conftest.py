@@ -15,7 +15,8 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from structinit_core.cooc import Counts, open_counts
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "fixtures"

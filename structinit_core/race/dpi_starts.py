@@ -30,7 +30,8 @@ from structinit_core.initializers.stream import stored
 from structinit_core.linalg import resolve_device
 from structinit_core.model import default_tensors
 from structinit_core.progress import Progress
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 from structinit_core.recipes.dpi import draw_samples
 
 

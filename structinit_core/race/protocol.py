@@ -14,7 +14,8 @@ from structinit_core.errors import UsageError
 from structinit_core.race.arms import Arm
 from structinit_core.race.claims import Claim
 from structinit_core.race.result import MILESTONES, TARGETS
-from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import DEFAULT_MEMORY
 
 
 class RaceProtocol(BaseModel):

@@ -19,7 +19,8 @@ from structinit_core.errors import IncompatibleError, InputError
 from structinit_core.linalg import generator
 from structinit_core.progress import Progress
 from structinit_core.race.protocol import batch_windows
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.tokenizing import keep_tokens
 

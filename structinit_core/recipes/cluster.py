@@ -25,12 +25,8 @@ from structinit_core.cooc import COUNTS_KIND, Part, open_part
 from structinit_core.corpus import serialise
 from structinit_core.errors import InputError, UsageError
 from structinit_core.progress import Progress, Silent
-from structinit_core.recipes.counting import (
-    DEFAULT_MEMORY,
-    CountSource,
-    count_corpus,
-    refuse_uncounted,
-)
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import DEFAULT_MEMORY, count_corpus, refuse_uncounted
 from structinit_core.recipes.merging import counts_in, merge_counts
 from structinit_core.recipes.record import Recorder
 from structinit_core.recipes.tokenizing import make_tokenizer

@@ -15,7 +15,8 @@ from structinit_core.initializers.closed_form import (
     chosen_stages,
     refuse_unsupported,
 )
-from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import DEFAULT_MEMORY
 
 
 @dataclass(frozen=True)

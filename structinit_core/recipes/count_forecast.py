@@ -19,7 +19,7 @@ from structinit_core.corpus import (
     vocabulary_size,
 )
 from structinit_core.recipes.count_plan import CountPlan, bound_counting, size_of
-from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.count_source import CountSource
 
 SAMPLE_CHARACTERS = 8_000_000
 _TRAINING_CHARACTERS = 2_000_000

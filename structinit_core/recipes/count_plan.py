@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from structinit_core.errors import InputError
-from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.count_source import CountSource
 from structinit_core.recipes.merging import open_parts
 
 _LIBRARIES_BYTES = 350 << 20

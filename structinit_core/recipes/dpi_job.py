@@ -16,7 +16,8 @@ from structinit_core.checkpoint import (
 from structinit_core.errors import IncompatibleError, UsageError
 from structinit_core.initializers.dpi import DpiSettings
 from structinit_core.recipes.compile_job import refuse_other_tokenizer
-from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import DEFAULT_MEMORY
 
 
 @dataclass(frozen=True)

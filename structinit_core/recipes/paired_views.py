@@ -35,7 +35,8 @@ from structinit_core.progress import Progress, Silent
 from structinit_core.recipes.compile_job import promised_vocabulary
 from structinit_core.recipes.count_forecast import forecast_counting
 from structinit_core.recipes.count_plan import bound_counting
-from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import DEFAULT_MEMORY, count_corpus
 from structinit_core.recipes.paired_views_plan import METHOD, PairedViewsPlan, forecast_fit
 from structinit_core.recipes.paired_views_report import paired_views_report
 from structinit_core.recipes.record import Recorder

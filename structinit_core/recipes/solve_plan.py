@@ -23,7 +23,7 @@ from structinit_core.recipes.compile_job import (
 )
 from structinit_core.recipes.count_forecast import forecast_counting
 from structinit_core.recipes.count_plan import CountPlan
-from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.count_source import CountSource
 
 LIBRARIES_BYTES = 700 << 20
 """Resident size of the imported libraries."""

@@ -30,7 +30,7 @@ from structinit_core.recipes.record import Recorder
 
 if TYPE_CHECKING:
     from structinit_core.cooc import Counts
-    from structinit_core.recipes.counting import CountSource
+    from structinit_core.recipes.count_source import CountSource
 
 TOKENS_KIND = "tokens"
 TOKENS_VERSION = 1

@@ -48,7 +48,8 @@ def main() -> None:
 def compare(arguments: argparse.Namespace, work: Path) -> None:
     from structinit_core.blueprint import named_config
     from structinit_core.cooc import open_counts
-    from structinit_core.recipes.counting import CountSource, count_corpus
+    from structinit_core.recipes.count_source import CountSource
+    from structinit_core.recipes.counting import count_corpus
 
     config = named_config(Path(arguments.config)) | {"n_layer": arguments.layers}
     (work / "config.json").write_text(json.dumps(config))

@@ -31,7 +31,8 @@ from structinit_core.initializers.closed_form.recalibrate import fit_gain, scale
 from structinit_core.initializers.closed_form.solver import TableSolver
 from structinit_core.progress import Silent
 from structinit_core.recipes.compile_job import ClosedFormJob
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 from structinit_core.recipes.record import peak_memory_bytes
 from structinit_core.recipes.solve_plan import plan
 

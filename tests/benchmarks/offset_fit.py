@@ -23,7 +23,8 @@ from structinit_core.initializers.closed_form.contexts import scored_contexts
 from structinit_core.initializers.closed_form.offset_fit import fit_offsets
 from structinit_core.initializers.closed_form.solver import TableSolver
 from structinit_core.progress import Silent
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 
 ROOT = Path(__file__).parents[2]
 LAGS, RANK, IDENTITY, HEAD_RANK = (1, 2, 1, 3), 80, 28, 32

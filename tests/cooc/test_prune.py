@@ -28,7 +28,8 @@ from structinit_core.cooc import (
 from structinit_core.cooc.prune import PRUNED
 from structinit_core.corpus import TokenStream, cut_windows
 from structinit_core.errors import IncompatibleError
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 
 VOCABULARY = 8
 Documents = list[list[int]]

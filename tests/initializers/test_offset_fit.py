@@ -22,7 +22,8 @@ from structinit_core.initializers.closed_form.offset_fit import fit_offsets
 from structinit_core.initializers.closed_form.offsets import OffsetModel
 from structinit_core.initializers.closed_form.refit import refit, target_table
 from structinit_core.progress import Silent
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 
 CPU = torch.device("cpu")
 FIXTURES = Path(__file__).parents[2] / "fixtures"

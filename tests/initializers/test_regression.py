@@ -12,7 +12,8 @@ from structinit_core.corpus import Border, cut_windows
 from structinit_core.initializers.closed_form.codes import factorise, loss, scored_pairs
 from structinit_core.initializers.closed_form.refit import refit, target_table
 from structinit_core.progress import Silent
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 
 NOVELS = Path(__file__).parents[3] / "shared" / "data" / "gutenberg-a" / "train.txt.gz"
 

@@ -18,7 +18,8 @@ from structinit_core.race.claims import Claim
 from structinit_core.race.dpi_starts import DPI, counts_of_lines, first_lines
 from structinit_core.race.starts import Starts, refuse_job
 from structinit_core.race.text import prepare_text
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 from structinit_core.recipes.dpi import dpi_init
 from structinit_core.recipes.dpi_job import DpiJob
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from structinit_core.corpus import Border
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 
 Count = Callable[..., Path]
 

@@ -15,7 +15,7 @@ from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError, LimitError, NumericalError, UsageError
 from structinit_core.recipes.compile_job import ClosedFormJob
 from structinit_core.recipes.compiling import closed_form
-from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.count_source import CountSource
 from structinit_core.recipes.solve_plan import plan
 
 FILES = {

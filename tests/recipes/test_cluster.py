@@ -22,7 +22,8 @@ from structinit_core.corpus import Border
 from structinit_core.errors import IncompatibleError, InputError, LimitError
 from structinit_core.progress import Silent
 from structinit_core.recipes.cluster import count_on_cluster
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 
 ROOT = Path(__file__).parents[2]
 

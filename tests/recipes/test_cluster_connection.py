@@ -15,7 +15,7 @@ from distributed import LocalCluster
 from structinit_core.errors import MissingError, UsageError
 from structinit_core.recipes import workers
 from structinit_core.recipes.cluster import count_on_cluster
-from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.count_source import CountSource
 
 
 @pytest.fixture

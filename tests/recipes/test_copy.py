@@ -16,7 +16,8 @@ from structinit_core.initializers.closed_form import compile as compile_module
 from structinit_core.initializers.closed_form.copying import place_copy
 from structinit_core.recipes.compile_job import ClosedFormJob
 from structinit_core.recipes.compiling import closed_form
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 
 SIZES = {"vocab_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4}
 ROTARY = {"hidden_size": 192, "intermediate_size": 384, "max_position_embeddings": 64}

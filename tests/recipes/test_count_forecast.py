@@ -15,7 +15,8 @@ from structinit_core.corpus import load_tokenizer, serialise, train_tokenizer
 from structinit_core.errors import InputError
 from structinit_core.recipes import count_forecast
 from structinit_core.recipes.count_forecast import Distinct, forecast_counting
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 
 
 def words(number: int, seed: int) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from structinit_core.recipes.count_plan import bound_counting
-from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.count_source import CountSource
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from structinit_core.corpus import Border
 from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError, LimitError, UsageError
 from structinit_core.initializers.dpi import VARIANTS, choose
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 from structinit_core.recipes.dpi import dpi_init
 from structinit_core.recipes.dpi_job import DpiJob
 from structinit_core.recipes.dpi_plan import plan_dpi
@@ -44,7 +45,7 @@ import os, signal, sys
 from pathlib import Path
 from structinit_core.artifact.resumable import Resumable
 from structinit_core.initializers.dpi import choose
-from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.count_source import CountSource
 from structinit_core.recipes.dpi import dpi_init
 from structinit_core.recipes.dpi_job import DpiJob
 

@@ -141,7 +141,8 @@ def test_a_large_vocabulary_has_no_dense_form(
 @pytest.fixture
 def large_counts(counts_path: Path, tmp_path: Path) -> Path:
     """The same counts of a text whose tokenizer has 9,000 tokens, most of them unused."""
-    from structinit_core.recipes.counting import CountSource, count_corpus
+    from structinit_core.recipes.count_source import CountSource
+    from structinit_core.recipes.counting import count_corpus
 
     state = json.loads((counts_path / "tokenizer.json").read_text())
     known = state["model"]["vocab"]

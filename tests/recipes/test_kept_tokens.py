@@ -12,7 +12,8 @@ from structinit_core.artifact import read_manifest
 from structinit_core.errors import IncompatibleError, InputError, UsageError
 from structinit_core.progress import Silent
 from structinit_core.recipes import tokenizing
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 from structinit_core.recipes.record import Recorder, bound
 
 

@@ -18,7 +18,8 @@ from structinit_core.corpus import Border
 from structinit_core.errors import IncompatibleError, InputError
 from structinit_core.recipes.compile_job import ClosedFormJob
 from structinit_core.recipes.compiling import closed_form
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 from structinit_core.recipes.diagnose_job import DiagnoseJob
 from structinit_core.recipes.diagnosing import diagnose_checkpoint
 from structinit_core.recipes.merging import merge_counts

@@ -11,7 +11,7 @@ import pytest
 
 from structinit_core.corpus import Border
 from structinit_core.errors import IncompatibleError, InputError, UsageError
-from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.count_source import CountSource
 from structinit_core.recipes.merging import merge_counts
 
 Count = Callable[..., Path]

@@ -22,7 +22,7 @@ from structinit_core.initializers.closed_form.codes import BLOCK_ELEMENTS
 from structinit_core.initializers.closed_form.stages import TableSizes, head_lags, offsets_bytes
 from structinit_core.recipes.compile_job import ClosedFormJob
 from structinit_core.recipes.compiling import closed_form
-from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.count_source import CountSource
 
 
 @pytest.fixture(scope="module")

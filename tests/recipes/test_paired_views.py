@@ -16,7 +16,7 @@ from structinit_core.corpus import Border
 from structinit_core.diagnose import Report
 from structinit_core.errors import IncompatibleError, InputError, LimitError
 from structinit_core.progress import Silent
-from structinit_core.recipes.counting import CountSource
+from structinit_core.recipes.count_source import CountSource
 from structinit_core.recipes.paired_views import (
     PairedViewsJob,
     fit_paired_views,

@@ -15,7 +15,8 @@ from structinit_core.initializers.closed_form import compile as compile_module
 from structinit_core.initializers.closed_form import readouts as readouts_module
 from structinit_core.recipes.compile_job import ClosedFormJob
 from structinit_core.recipes.compiling import closed_form
-from structinit_core.recipes.counting import CountSource, count_corpus
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import count_corpus
 
 KINDS = 6
 

@@ -100,7 +100,7 @@ def closed_form(
     from structinit_core.initializers.closed_form import chosen_stages
     from structinit_core.recipes.compile_job import ClosedFormJob
     from structinit_core.recipes.compiling import closed_form as compile_into
-    from structinit_core.recipes.counting import CountSource
+    from structinit_core.recipes.count_source import CountSource
     from structinit_core.recipes.paired_views import (
         PairedViewsJob,
         fit_paired_views,

@@ -74,7 +74,8 @@ def cooc(
     from structinit_core.corpus import Border
     from structinit_core.recipes.cluster import count_on_cluster
     from structinit_core.recipes.count_forecast import forecast_counting
-    from structinit_core.recipes.counting import CountSource, count_corpus
+    from structinit_core.recipes.count_source import CountSource
+    from structinit_core.recipes.counting import count_corpus
     from structinit_core.recipes.merging import loss_by_pruning
     from structinit_core.recipes.record import bound
 

@@ -216,7 +216,7 @@ def dpi_init(
     """
     from structinit_core.corpus import Border
     from structinit_core.initializers.dpi import choose
-    from structinit_core.recipes.counting import CountSource
+    from structinit_core.recipes.count_source import CountSource
     from structinit_core.recipes.dpi import dpi_init as make_into
     from structinit_core.recipes.dpi_job import DpiJob
     from structinit_core.recipes.dpi_plan import plan_dpi

@@ -17,7 +17,8 @@ from structinit_core.initializers.paired_views import (
     paired_views_config,
 )
 from structinit_core.recipes.compile_job import promised_vocabulary
-from structinit_core.recipes.counting import DEFAULT_MEMORY, CountSource
+from structinit_core.recipes.count_source import CountSource
+from structinit_core.recipes.counting import DEFAULT_MEMORY
 
 BACKPROP = "backprop"
 FINE_TUNE = "closed-form-fine-tune"
