@@ -189,30 +189,6 @@ def count_trigrams(
 
 
 @nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def add_sorted(
-    keys: Array, counts: Array, other_keys: Array, other_counts: Array
-) -> tuple[Array, Array]:
-    """The distinct keys of two ascending tables, ascending, each with the sum of its counts."""
-    length, other_length = keys.shape[0], other_keys.shape[0]
-    out_keys = np.empty(length + other_length, np.uint64)
-    out_counts = np.empty(length + other_length, np.uint64)
-    i = j = at = 0
-    while i < length and j < other_length:
-        key, other = keys[i], other_keys[j]
-        mine, theirs = key <= other, other <= key
-        out_keys[at] = min(key, other)
-        out_counts[at] = counts[i] * np.uint64(mine) + other_counts[j] * np.uint64(theirs)
-        i, j, at = i + mine, j + theirs, at + 1
-    for rest in range(i, length):
-        out_keys[at], out_counts[at] = keys[rest], counts[rest]
-        at += 1
-    for rest in range(j, other_length):
-        out_keys[at], out_counts[at] = other_keys[rest], other_counts[rest]
-        at += 1
-    return out_keys[:at], out_counts[:at]
-
-
-@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _dealt(turn: int, chunks: int) -> int:
     """The chunk whose turn it is: a thread has consecutive turns, and not consecutive chunks.
 

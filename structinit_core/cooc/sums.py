@@ -6,16 +6,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from structinit_core.cooc.kernels import add_sorted
 from structinit_core.errors import IncompatibleError
 
 BYTES_PER_ENTRY = 128
 """Peak of one entry: as it was read, summed twice over, and as it is written."""
 
-Entries = tuple[NDArray[np.uint64], NDArray[np.uint64]]
+Uints = NDArray[np.uint64]
+Entries = tuple[Uints, Uints]
 
 
 class SortedCounts(Protocol):
@@ -58,8 +59,8 @@ class _Reader:
     def __init__(self, table: SortedCounts) -> None:
         self._table = table
         self._read, self._last = 0, -1
-        self.keys: NDArray[np.uint64] = np.zeros(0, np.uint64)
-        self._counts: NDArray[np.uint64] = np.zeros(0, np.uint64)
+        self.keys: Uints = np.zeros(0, np.uint64)
+        self._counts: Uints = np.zeros(0, np.uint64)
 
     @property
     def more(self) -> bool:
@@ -93,5 +94,27 @@ def _added(tables: list[Entries]) -> Entries:
     while len(tables) > 1:
         pairs = zip(tables[::2], tables[1::2], strict=False)
         odd = tables[len(tables) & ~1 :]
-        tables = [add_sorted(*one, *other) for one, other in pairs] + odd
+        tables = [_add_sorted(*one, *other) for one, other in pairs] + odd
     return tables[0]
+
+
+@nb.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _add_sorted(keys: Uints, counts: Uints, other_keys: Uints, other_counts: Uints) -> Entries:
+    """The distinct keys of two ascending tables, ascending, each with the sum of its counts."""
+    length, other_length = keys.shape[0], other_keys.shape[0]
+    out_keys = np.empty(length + other_length, np.uint64)
+    out_counts = np.empty(length + other_length, np.uint64)
+    i = j = at = 0
+    while i < length and j < other_length:
+        key, other = keys[i], other_keys[j]
+        mine, theirs = key <= other, other <= key
+        out_keys[at] = min(key, other)
+        out_counts[at] = counts[i] * np.uint64(mine) + other_counts[j] * np.uint64(theirs)
+        i, j, at = i + mine, j + theirs, at + 1
+    for rest in range(i, length):
+        out_keys[at], out_counts[at] = keys[rest], counts[rest]
+        at += 1
+    for rest in range(j, other_length):
+        out_keys[at], out_counts[at] = other_keys[rest], other_counts[rest]
+        at += 1
+    return out_keys[:at], out_counts[:at]
