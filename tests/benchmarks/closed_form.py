@@ -13,28 +13,14 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from measure import initctl
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "fixtures" / "configs" / "gpt2-d256-l4.json"
-
-
-def run(*arguments: object) -> tuple[dict[str, object], float, float]:
-    """Parsed stdout, wall seconds and peak memory in GiB of one ``initctl`` process."""
-    command = [sys.executable, "-m", "initctl", *map(str, arguments), "--json"]
-    began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        text = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return json.loads(text), time.perf_counter() - began, usage.ru_maxrss / 2**20
 
 
 def main() -> None:
@@ -52,22 +38,23 @@ def main() -> None:
         one, two, counts = (Path(directory) / name for name in ("one", "two", "counts"))
         seconds, peaks = [], []
         for output in (one, two):
-            _, wall, peak = run(
+            done = initctl(
                 *("closed-form", "--config", arguments.config, "--corpus", *train, *options),
                 *("--train-tokenizer", 8192, "-o", output),
             )
-            seconds.append(wall)
-            peaks.append(peak)
+            seconds.append(done.wall)
+            peaks.append(done.peak)
         differing = [
             path.name
             for path in one.iterdir()
             if path.name != "run.json" and path.read_bytes() != (two / path.name).read_bytes()
         ]
-        run("cooc", *train, *options, "--train-tokenizer", 8192, "-o", counts)
+        initctl("cooc", *train, *options, "--train-tokenizer", 8192, "-o", counts)
         texts = [part for path in valid for part in ("--text", path)]
-        report, _, _ = run("diagnose", one, "--counts", counts, *texts, *options)
+        scored = initctl("diagnose", one, "--counts", counts, *texts, *options, "--json")
         stages = json.loads((two / "run.json").read_text())["seconds"]
-    value = {check["name"]: check["value"] for check in report["checks"] if not check["tensor"]}
+    checks = json.loads(scored.output)["checks"]
+    value = {check["name"]: check["value"] for check in checks if not check["tensor"]}
     print(f"config: {arguments.config.name}")
     print(f"machine: {os.cpu_count()} cores, {platform.machine()}, Python {sys.version.split()[0]}")
     print(f"whole command, wall seconds: {', '.join(f'{s:.1f}' for s in seconds)}  (bar: 240)")

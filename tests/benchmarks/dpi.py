@@ -17,12 +17,13 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from measure import initctl, measured
 
 ROOT = Path(__file__).parents[2]
 TEXT = ROOT / "fixtures" / "corpora" / "frankenstein.txt.gz"
@@ -55,45 +56,33 @@ def compare(arguments: argparse.Namespace, work: Path) -> None:
     (work / "config.json").write_text(json.dumps(config))
     vocabulary = config["vocab_size"]
     count_corpus(CountSource([arguments.text], train_vocabulary=vocabulary), work / "counts")
-    command = [sys.executable, "-m", "initctl", "dpi-init", "--config", work / "config.json"]
+    command = ["dpi-init", "--config", work / "config.json"]
     command += ["--counts", work / "counts", "--corpus", arguments.text, "-o", work / "out"]
     command += ["--dtype", "bfloat16", "--max-shard-size", "1G", "--memory", "8G", "--json"]
     command += ["--variant", arguments.variant, "--orthogonal", arguments.orthogonal]
-    plan = json.loads(measured([*command, "--plan"])[0])
-    text, wall, cpu, peak = measured(command)
+    plan = json.loads(initctl(*command, "--plan").output)
+    ours = initctl(*command)
     stages = json.loads((work / "out" / "run.json").read_text())["seconds"]
     landmarks = min(int((open_counts(work / "counts").unigram > 0).sum()), config["n_embd"])
     sizes = plan | {"ffn": config["n_inner"], "orthogonal": arguments.orthogonal}
     sizes |= {"landmarks": landmarks, "bytes": written(work / "out")}
     again = [sys.executable, __file__, "--to", work, "--bare", json.dumps(sizes)]
-    bare_text, bare_wall, bare_cpu, _ = measured(again)
-    report = json.loads(text)["report"]
+    least = measured(again)
+    report = json.loads(ours.output)["report"]
     print(f"machine: {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores, ", end="")
     print(f"{platform.machine()}, load {os.getloadavg()[0]:.1f}")
     print(f"{arguments.config} cut to {arguments.layers} layers, {arguments.variant}, ", end="")
     print(f"--orthogonal {arguments.orthogonal}: {sizes['bytes'] / 2**30:.2f} GiB in bfloat16")
-    print(f"dpi-init  wall {wall:7.1f} s  CPU {cpu:7.1f} s  peak {peak:.2f} GiB  (bar: 8)")
-    print(f"bare      wall {bare_wall:7.1f} s  CPU {bare_cpu:7.1f} s")
-    print(f"ratio     wall {wall / bare_wall:7.2f}    CPU {cpu / bare_cpu:7.2f}    (bar: 2)")
+    print(f"dpi-init  wall {ours.wall:7.1f} s  CPU {ours.cpu:7.1f} s  ", end="")
+    print(f"peak {ours.peak:.2f} GiB  (bar: 8)")
+    print(f"bare      wall {least.wall:7.1f} s  CPU {least.cpu:7.1f} s")
+    ratios = ours.wall / least.wall, ours.cpu / least.cpu
+    print("ratio     wall {:7.2f}    CPU {:7.2f}    (bar: 2)".format(*ratios))
     print(f"planned   {plan['seconds']:.0f} s, {plan['memory_bytes'] / 2**30:.2f} GiB")
     print("seconds by stage:", ", ".join(f"{name} {spent:.1f}" for name, spent in stages.items()))
-    print("bare, seconds:", bare_text.strip())
+    print("bare, seconds:", least.output.strip())
     losses = {c["name"]: c["value"] for c in report["checks"] if c["name"].startswith("loss.")}
     print("nats:", ", ".join(f"{name} {value:.3f}" for name, value in losses.items()))
-
-
-def measured(command: list[Any]) -> tuple[str, float, float, float]:
-    """Stdout, wall seconds, CPU seconds and peak memory in GiB of one process."""
-    began = time.perf_counter()
-    with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        text = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command[:4]} ended with {process.returncode}")
-    wall = time.perf_counter() - began
-    return text, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
 
 
 def written(directory: Path) -> int:

@@ -16,33 +16,22 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 from graph_links import write_links
+from measure import initctl
 
 
 def compile_into(links: Path, output: Path, memory: str, options: list[str]) -> None:
     """Run the command in a process of its own and print what it took."""
-    command = [sys.executable, "-c", "from initctl.app import main; main()", "graph-compile"]
-    command += [str(links), "-o", str(output), "--memory", memory, "--quiet", *options]
-    began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    spent = time.perf_counter() - began
-    if process.returncode:
-        raise SystemExit(f"graph-compile ended with {process.returncode}")
+    done = initctl("graph-compile", links, "-o", output, "--memory", memory, "--quiet", *options)
     run = json.loads((output / "run.json").read_text(encoding="utf-8"))
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     for stage, seconds in run["seconds"].items():
         print(f"{stage:20} {seconds:8.1f} s")
-    print(f"{'all':20} {spent:8.1f} s   (bar: 180)")
-    print(f"CPU: {usage.ru_utime:.1f} s user, {usage.ru_stime:.1f} s system")
+    print(f"{'all':20} {done.wall:8.1f} s   (bar: 180)")
+    print(f"CPU: {done.user:.1f} s user, {done.system:.1f} s system")
     print(f"peak memory: {run['peak_memory_bytes'] / 2**30:.2f} GiB   (bar: 8)")
     files = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     weights = sum(path.stat().st_size for path in output.glob("*.safetensors"))

@@ -13,12 +13,11 @@ needs pandas, and prints CPU seconds and peak memory of a process each for ``rea
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+from measure import measured
 from numpy.typing import NDArray
 
 from structinit_core.linalg import generator
@@ -109,16 +108,12 @@ def write_links(
             out.write(text[text != 0].tobytes())
 
 
-def measured(code: str, *arguments: Path) -> tuple[str, float, float]:
+def cost(code: str, *arguments: Path) -> tuple[str, float, float]:
     """What a process printed, its CPU seconds for the work, and its peak memory in GiB."""
     script = "import sys, time\n" + code + "print(spent)"
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said, spent = process.stdout.read().strip().rsplit("\n", 1)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return said, float(spent), usage.ru_maxrss / 2**20
+    done = measured((sys.executable, "-c", script, *arguments))
+    said, spent = done.output.strip().rsplit("\n", 1)
+    return said, float(spent), done.peak
 
 
 def compare(path: Path, rounds: int) -> None:
@@ -128,8 +123,8 @@ def compare(path: Path, rounds: int) -> None:
         warm.write_bytes(b"".join(stream.readline() for _ in range(100)))
     found: dict[str, list[tuple[str, float, float]]] = {"read_graph": [], "pandas": []}
     for _ in range(rounds):
-        found["read_graph"].append(measured(OURS, path, warm))
-        found["pandas"].append(measured(PANDAS, path))
+        found["read_graph"].append(cost(OURS, path, warm))
+        found["pandas"].append(cost(PANDAS, path))
     warm.unlink()
     for name, runs in found.items():
         seconds = ", ".join(f"{spent:.2f}" for _, spent, _ in runs)

@@ -14,28 +14,15 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from corpus import DATA, paragraphs
+from measure import initctl
 
 ROOT = Path(__file__).parents[2]
 NOVEL = ROOT / "fixtures" / "corpora" / "frankenstein.txt.gz"
-
-
-def run(*arguments: object) -> tuple[str, float, float]:
-    """Stdout, processor seconds and peak memory in GiB of one ``initctl`` process."""
-    command = [sys.executable, "-m", "initctl", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        text = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return text, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
 
 
 def count(data: Path, directory: Path) -> Path:
@@ -43,20 +30,20 @@ def count(data: Path, directory: Path) -> Path:
     text = directory / "text.txt"
     text.write_text("\n".join(paragraphs(data)), encoding="utf-8")
     options = ("--documents", "line", "--train-tokenizer", 50_000, "-o", directory / "counts")
-    run("cooc", text, *options)
+    initctl("cooc", text, *options)
     return directory / "counts"
 
 
 def measure(counts: Path, output: Path, *options: object) -> None:
     """Print what one run took and found."""
     arguments = ("k0", counts, *options, "--memory", "8G", "-o", output)
-    plan = json.loads(run(*arguments, "--plan")[0])
-    _, seconds, peak = run(*arguments)
+    plan = json.loads(initctl(*arguments, "--plan").output)
+    done = initctl(*arguments)
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     found = {check["name"]: check["value"] for check in report["checks"]}
     print(
         f"{plan['method']:6} V {plan['vocabulary']:,}  d {plan['dimensions']}  "
-        f"{found['distinct_pairs']:,} pairs: {seconds:.1f} CPU s, {peak:.2f} GiB "
+        f"{found['distinct_pairs']:,} pairs: {done.cpu:.1f} CPU s, {done.peak:.2f} GiB "
         f"(forecast {plan['memory_bytes'] / 2**30:.2f})"
     )
     for name in ("krylov_columns", "largest_relative_residual", "energy_share", "k0.norm"):
@@ -79,7 +66,7 @@ def main() -> None:
         for dim in arguments.dim:
             measure(counts, directory / f"power{dim}", "--dim", dim, *jobs)
         small = directory / "small"
-        run("cooc", NOVEL, "--train-tokenizer", 2048, "-o", small)
+        initctl("cooc", NOVEL, "--train-tokenizer", 2048, "-o", small)
         for method in ("derive", "fft"):
             options = ("--method", method, "--dim", 64)
             measure(small, directory / method, *options, *jobs)

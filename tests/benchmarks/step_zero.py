@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import measure
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "fixtures" / "configs" / "gpt2-d256-l4.json"
@@ -25,15 +26,8 @@ TITLES, ABSTRACTS = ("--documents", "title"), ("--text-field", "abstract")
 
 def initctl(*arguments: object) -> tuple[dict[str, object], float, float]:
     """Parsed stdout, CPU seconds and peak memory in GiB of one ``initctl`` process."""
-    command = [sys.executable, "-m", "initctl", *map(str, arguments), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        text = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-    return json.loads(text), usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
+    done = measure.initctl(*arguments, "--json")
+    return json.loads(done.output), done.cpu, done.peak
 
 
 def main() -> None:
