@@ -11,11 +11,13 @@ from structinit_core.cooc import Counts
 from structinit_core.corpus import TokenStream, cut_windows
 from structinit_core.initializers.closed_form.attention import lag_heads
 from structinit_core.initializers.closed_form.codes import LogBilinear
+from structinit_core.initializers.closed_form.copy_votes import predicted_votes
 from structinit_core.initializers.closed_form.copying import copy_obstacle, place_copy
 from structinit_core.initializers.closed_form.layout import divide, place
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.offsets import OffsetModel
 from structinit_core.initializers.closed_form.room import with_buffer
+from structinit_core.initializers.closed_form.tied import place_codes
 from structinit_core.model import induction_score, read_wiring, repeated_sequences
 
 SIZES = {"vocab_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -25,6 +27,14 @@ CONFIGS = {
     "gpt2": LEARNED | {"model_type": "gpt2"},
     "llama": ROTARY | {"model_type": "llama", "num_key_value_heads": 2},
     "gpt_neox": ROTARY | {"model_type": "gpt_neox"},
+    "qwen3": ROTARY | {"model_type": "qwen3", "num_key_value_heads": 2, "head_dim": 48},
+}
+TIED = {"tie_word_embeddings": True, "intermediate_size": 768}
+TIED_CONFIGS = {
+    "gpt2": LEARNED | {"model_type": "gpt2", "tie_word_embeddings": True},
+    "llama": CONFIGS["llama"] | TIED,
+    "gpt_neox": CONFIGS["gpt_neox"] | TIED | {"num_hidden_layers": 3},
+    "qwen3": CONFIGS["qwen3"] | TIED,
 }
 
 
@@ -37,6 +47,13 @@ def bigram(request: pytest.FixtureRequest, codes: LogBilinear) -> Network:
 @pytest.fixture
 def mass(counts: Counts) -> np.ndarray:
     return counts.unigram / counts.unigram.sum()
+
+
+@pytest.fixture(params=TIED_CONFIGS)
+def tied(request: pytest.FixtureRequest, codes: LogBilinear) -> Network:
+    blueprint = make_blueprint(TIED_CONFIGS[request.param])
+    wiring = read_wiring(blueprint)
+    return Network(place_codes(codes, blueprint, wiring, 0), blueprint, wiring)
 
 
 Text = tuple[TokenStream, np.ndarray]
@@ -152,7 +169,7 @@ def test_the_buffer_is_empty_but_for_what_was_copied(copying: Network) -> None:
     stream = copying.stream
     heads = tuple(
         dataclasses.replace(head, value=0 * head.value)
-        if (head.layer, head.index) == (1, 0)
+        if head.layer == 1 and head.lag is None
         else head
         for head in stream.heads
     )
@@ -177,6 +194,79 @@ def test_the_induction_score_rises_and_the_text_gains(
     assert copying.loss(*repeats) < bigram.loss(*repeats) - 0.2
 
 
+def test_a_tied_head_reads_the_votes_through_its_lift(
+    tied: Network, repeats: Text, counts: Counts
+) -> None:
+    built = place_copy(tied, *repeats, counts.unigram)
+    frequent = np.argsort(-counts.unigram, kind="stable")[:64]  # rarer ones have no code of note
+    ids = torch.from_numpy(frequent)[None]
+    ids[0, 50] = ids[0, 20]
+    after, before = (torch.log_softmax(logits(each, ids)[0], 1) for each in (built, tied))
+    rise = (after - before)[50]
+    copied = float(rise[int(ids[0, 21])])
+    assert copied > 1.0
+    assert int((rise > copied).sum()) < 10  # codes of rank 24 have some close neighbours
+    repeated = repeated_sequences(np.ones(512, np.int64), 64, 0)
+    assert repeated is not None
+    assert induction_score(built.loss, repeated) > induction_score(tied.loss, repeated) + 1
+    assert built.loss(*repeats) < tied.loss(*repeats) - 0.2
+
+
+def test_the_lift_of_a_tied_head_moves_behind_the_votes_and_empties_the_buffer(
+    tied: Network, repeats: Text, counts: Counts
+) -> None:
+    built = place_copy(tied, *repeats, counts.unigram)
+    lift = built.stream.units[0]
+    assert lift.layer == (2 if tied.wiring.parallel else 1)
+    buffer = torch.from_numpy(built.stream.coordinates.buffer).float()
+    ids = torch.arange(64)[None] * 7 % 512
+    written, left = (
+        float((built.residual(ids, before) @ buffer).norm(dim=2).mean())
+        for before in (lift.layer, None)
+    )
+    assert left < 0.15 * written
+
+
+def test_votes_are_for_the_token_itself(tied: Network, bigram: Network, mass: np.ndarray) -> None:
+    """One nat on average, and of a tied head, which reads output codes, for nobody more."""
+    for network in (tied, bigram):
+        stream = network.stream
+        read, write = predicted_votes(network, network.blueprint.head_width, mass)
+        added = stream.embed.double().numpy() @ read @ write.T @ stream.coordinates.prediction
+        right = stream.predictor.right.double().numpy()
+        votes = added @ right.T / stream.coordinates.scale
+        assert mass @ np.diag(votes) == pytest.approx(1, rel=1e-4)
+        if network is tied:
+            assert mass @ (votes.argmax(axis=1) == np.arange(512)) > 0.5
+
+
+def test_heads_of_a_layer_have_one_gain_where_queries_are_normalised(
+    codes: LogBilinear, repeats: Text, counts: Counts
+) -> None:
+    """And the heads that were there look where they looked."""
+    blueprint = make_blueprint(CONFIGS["qwen3"] | {"num_key_value_heads": 4})
+    plain = Network(place(codes, blueprint, 0), blueprint, read_wiring(blueprint))
+    network = with_heads(plain, codes)
+    built = place_copy(network, *repeats, counts.unigram)
+    for layer in (0, 1):
+        gains = [head.query_gain for head in built.stream.heads if head.layer == layer]
+        assert len(gains) > 1
+        for gain in gains[1:]:
+            torch.testing.assert_close(gain, gains[0])
+    ids = torch.arange(64)[None] * 7 % 512
+    for head in built.stream.heads:
+        if head.lag is not None:
+            layers = dataclasses.replace(
+                built.stream,
+                heads=tuple(one for one in built.stream.heads if one.layer < head.layer),
+                units=(),
+            )
+            stood = dataclasses.replace(built, stream=layers)
+            normed = stood.normalised(stood.residual(ids))
+            seen = torch.softmax(built.scores(head, normed), dim=2)[0]
+            assert float(seen.diagonal(-head.lag)[8:].mean()) > 0.8
+
+
 def test_no_keys_left_cost_the_last_heads(
     bigram: Network, codes: LogBilinear, repeats: Text, counts: Counts
 ) -> None:
@@ -196,10 +286,9 @@ def obstructed(**changes: object) -> Blueprint:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"tie_word_embeddings": True}, "tied"),
         ({"num_hidden_layers": 1}, "two layers"),
+        (CONFIGS["gpt_neox"] | {"tie_word_embeddings": True}, "beside the attention"),
         ({"num_key_value_heads": 1}, "two heads"),
-        ({"model_type": "qwen3"}, "normalised"),
         ({"hidden_size": 32}, "width 32"),
         ({"rope_theta": 4.0}, "turn all but"),
     ],

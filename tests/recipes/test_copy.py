@@ -25,6 +25,14 @@ CONFIGS = {
     "gpt2": {"hidden_size": 128, "n_positions": 64, "tie_word_embeddings": False},
     "llama": ROTARY | {"num_key_value_heads": 2},
     "gpt_neox": ROTARY,
+    "qwen3": ROTARY | {"num_key_value_heads": 2, "head_dim": 48},
+}
+TIED = ROTARY | {"intermediate_size": 768, "tie_word_embeddings": True}
+TIED_CONFIGS = {
+    "gpt2": CONFIGS["gpt2"] | {"tie_word_embeddings": True},
+    "llama": CONFIGS["llama"] | TIED,
+    "gpt_neox": TIED | {"num_hidden_layers": 3},
+    "qwen3": CONFIGS["qwen3"] | TIED,
 }
 
 
@@ -46,9 +54,11 @@ def job(repeats: Path, tmp_path: Path) -> ClosedFormJob:
     return make_job("gpt2", repeats, tmp_path)
 
 
-def make_job(family: str, counts_path: Path, directory: Path) -> ClosedFormJob:
+def make_job(
+    family: str, counts_path: Path, directory: Path, configs: dict[str, dict] = CONFIGS
+) -> ClosedFormJob:
     path = directory / "config.json"
-    path.write_text(json.dumps(SIZES | CONFIGS[family] | {"model_type": family}))
+    path.write_text(json.dumps(SIZES | configs[family] | {"model_type": family}))
     return ClosedFormJob(path, counts=counts_path, stages=("bigram", "copy"))
 
 
@@ -64,6 +74,18 @@ def test_the_model_copies_as_its_predictor_does(repeats: Path, tmp_path: Path, f
     assert report.value("worth.copy") > 0
     assert report.value("induction.score") > report.value("induction.without_copy") + 0.5
     assert report.value("stage.copy") == pytest.approx(report.value("loss.model"), abs=1e-3)
+
+
+@pytest.mark.parametrize("family", TIED_CONFIGS)
+def test_a_tied_model_copies_too(repeats: Path, tmp_path: Path, family: str) -> None:
+    """Beside offsets, whose heads its lift takes in one layer later; readouts come behind both."""
+    job = make_job(family, repeats, tmp_path, TIED_CONFIGS)
+    stages = ("bigram", "offsets", "copy", "readouts")
+    closed_form(dataclasses.replace(job, stages=stages), tmp_path / "out")
+    report = read_report(tmp_path / "out")
+    assert report.value("law.offline_minus_model") < 1e-3
+    assert report.value("worth.copy") > 0.1
+    assert report.value("induction.score") > report.value("induction.without_copy") + 0.5
 
 
 def test_copying_that_does_not_help_leaves_no_trace(

@@ -42,16 +42,22 @@ def lag_heads(
     return tuple(heads)
 
 
-def lag_beam(blueprint: Blueprint, wiring: Wiring, lag: int, seed: int) -> Beam:
+def lag_beam(
+    blueprint: Blueprint, wiring: Wiring, lag: int, seed: int, slowest: float = 0.0
+) -> Beam:
     """Where heads of the first layer look that read tokens up to ``lag`` back.
 
     Every query of the layer has the same amplitudes, so that one key does for all of a group
-    and one gain for all where queries and keys are normalised.
+    and one gain for all where queries and keys are normalised. Waves that turn less than
+    ``slowest`` radians over all that is seen are left to others.
     """
-    waves = wiring.frequencies.double().numpy()
+    waves, reach = wiring.frequencies.double().numpy(), seen(blueprint, wiring)
     if blueprint.learned_positions:
         waves = frequencies(divide(blueprint).positions // 2, blueprint.context, seed)
-    return beam(waves, seen(blueprint, wiring), lag, blueprint.head_width // 2)
+    used = waves * reach > slowest
+    amplitudes = np.zeros_like(waves)
+    amplitudes[used] = beam(waves[used], reach, lag, blueprint.head_width // 2).amplitudes
+    return Beam(waves, amplitudes)
 
 
 def seen(blueprint: Blueprint, wiring: Wiring) -> int:

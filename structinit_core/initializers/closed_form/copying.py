@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from structinit_core.blueprint import Blueprint, Kind, Role
 from structinit_core.corpus import TokenStream, spread
 from structinit_core.initializers.closed_form.attention import lag_beam, look, seen
+from structinit_core.initializers.closed_form.copy_votes import (
+    COPIED,
+    buffer_votes,
+    own_codes,
+    predicted_votes,
+    scaled_votes,
+)
 from structinit_core.initializers.closed_form.layout import Stream, divide
+from structinit_core.initializers.closed_form.lift import at_norm
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.parts import Head, as_float, holds, linear_maps
 from structinit_core.initializers.closed_form.room import with_buffer
+from structinit_core.initializers.closed_form.tied import lift_layer
 from structinit_core.model import Wiring, read_wiring
 
 _LEAST, _MOST = 8, 32
 """Dimensions of the codes that are matched and copied."""
 _SHARE = 4 / 9
 """Of the identity dimensions, where heads read the rest; as many go to the buffer."""
-_WRITTEN, _COPIED = 0.4, 0.3
-"""Length in the stream of a remembered and of a copied code, over that of a token."""
-_VOTE = 2.0
-"""Nats by which the logit of a copied token rises on average, before that is fitted."""
-_SHARPNESS = (0.8, 1.2)
+_WRITTEN = 0.4
+"""Length in the stream of a remembered code, over that of a token."""
+_SHARPNESS = (0.8, 1.0)
 """Score of a match over log T + 3, to choose from on held-out text."""
+_VOTES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+"""Nats by which the prediction rises on average for what is copied, until text gains no more."""
 _SLOW = 1.0
 """Radians that a rotated pair may turn over all that is seen, and still compare content."""
-_UNSEEN = 0.5
-"""Count of a token that was never counted, for how surprising it is."""
 _SAMPLED_TOKENS = 1 << 12
 
 Floats = NDArray[np.float64]
@@ -37,19 +46,18 @@ Floats = NDArray[np.float64]
 
 def copy_obstacle(blueprint: Blueprint) -> str | None:
     """Why the copy heads cannot be compiled into this model, or ``None``."""
-    if blueprint.tied:
-        return "the head is tied"
     if blueprint.layers < 2:
         return "it takes two layers"
+    wiring = read_wiring(blueprint)
+    if blueprint.tied and wiring.parallel and blueprint.layers < 3:
+        return "the head is tied, and the second feed-forward runs beside the attention"
     if blueprint.kv_heads < 2:
         return "its second layer needs keys and values for two heads"
-    if holds(blueprint, Role.Q_NORM, Kind.WEIGHT):
-        return "queries and keys are normalised"
-    if not blueprint.learned_positions and len(read_wiring(blueprint).frequencies) == 0:
+    if not blueprint.learned_positions and len(wiring.frequencies) == 0:
         return f"heads of width {blueprint.head_width} hold no position"
     if int(_SHARE * divide(blueprint).identity) < _LEAST:
         return f"width {blueprint.width} leaves no room for codes to copy"
-    slow = len(slow_entries(blueprint, read_wiring(blueprint)))
+    slow = len(slow_entries(blueprint, wiring))
     if slow < _LEAST:
         return f"positions turn all but {slow} entries of a head of width {blueprint.head_width}"
     return None
@@ -66,18 +74,21 @@ def slow_entries(blueprint: Blueprint, wiring: Wiring) -> NDArray[np.int64]:
 def place_copy(
     network: Network, held_out: TokenStream, windows: NDArray[np.int64], unigram: NDArray[np.int64]
 ) -> Network:
-    """``network`` with the heads that copy, their sharpness and vote fitted on the windows.
+    """``network`` with the heads that copy, their sharpness and votes fitted on the windows.
 
     A head of the first layer writes the identity code of the token before into a buffer. In
-    the second, one head compares each token's own code with the buffers and fetches the codes
-    of those found, which stand where this token stood before it; another takes the buffer's
-    content away, so that the head of the model reads there what was copied and nothing else.
-    Votes are in proportion to how surprising a token is. The buffer comes out of the identity
-    codes (:func:`~structinit_core.initializers.closed_form.room.with_buffer`); where the first
-    layer has no keys left, the last heads of it are given up. Cost: eight passes over at most
-    4,096 tokens, and V·d². Source: Elhage et al. 2021 (induction heads); by weights as in
-    closed-form note 3.6 and prototype section 5, which neither empties the buffer nor weighs
-    votes.
+    the second, heads compare each token's own code with the buffers and read of those found,
+    which stand where this token stood before it, what votes for them
+    (:func:`~structinit_core.initializers.closed_form.copy_votes.predicted_votes`) and, unless
+    the head of the model is tied, their identity code, which a head of its own can read in a
+    buffer; there one more head takes the buffer's content away, so that it reads there what was
+    copied and nothing else. A tied head's lift, which moves behind the second layer, empties
+    it. The buffer comes out of the identity codes
+    (:func:`~structinit_core.initializers.closed_form.room.with_buffer`); where the first
+    layer has no keys left, the last heads of it are given up. Half of the second layer's keys
+    and values are used at most. Cost: at most some forty passes over 4,096 tokens, and V·d².
+    Source: Elhage et al. 2021 (induction heads); by weights as in closed-form note 3.6 and
+    prototype section 5, which neither empties the buffer nor weighs votes.
     """
     blueprint, wiring = network.blueprint, network.wiring
     mass = unigram / unigram.sum()
@@ -87,17 +98,37 @@ def place_copy(
     slow = slow_entries(blueprint, wiring)
     size = min(_MOST, len(slow), int(share * (at.identity.shape[1] + at.filler.shape[1])))
     standing = _remembering(with_buffer(network, size, mass), size)
+    if blueprint.tied:
+        lift, *others = standing.stream.units
+        built_for = network.mean_factor(held_out, sample, lift.layer)
+        lift = replace(lift, layer=lift_layer(blueprint, wiring, 1))
+        standing = _with(standing, replace(standing.stream, units=(lift, *others)))
     factor = standing.mean_factor(held_out, sample, 1)
     scale = wiring.scales[1] * wiring.rotary_scale**2
-    buffer = as_float(standing.stream.coordinates.buffer).to(standing.stream.embed.device)
+    held = max(1, blueprint.kv_heads // 2) * blueprint.head_width
+    votes = predicted_votes(standing, held if blueprint.tied else held - size, mass)
+
+    def with_votes(match: dict[str, Any], vote: float) -> Network:
+        read, write = votes
+        built = _fetching(standing, match, size, (read / factor, vote * write), factor)
+        if blueprint.tied:
+            return _steadied(built, held_out, sample, built_for)
+        built = buffer_votes(built, size, unigram)
+        buffer = as_float(built.stream.coordinates.buffer).to(built.stream.embed.device)
+        return scaled_votes(built, built.gain(held_out, sample, buffer))
+
     best, least = standing, np.inf
     for sharpness in _SHARPNESS:
         score = sharpness * (np.log(seen(blueprint, wiring)) + 3) / scale
-        candidate = _voting(_fetching(standing, size, slow, score, factor), size, unigram)
-        candidate = _scaled(candidate, candidate.gain(held_out, sample, buffer))
-        after = candidate.loss(held_out, sample)
-        if after < least:
-            best, least = candidate, after
+        match, before = _match(standing, size, slow[:size], score, factor), np.inf
+        for vote in _VOTES:
+            candidate = with_votes(match, vote)
+            after = candidate.loss(held_out, sample)
+            if after < least:
+                best, least = candidate, after
+            if after >= before:
+                break
+            before = after
     return best
 
 
@@ -113,10 +144,11 @@ def _remembering(network: Network, size: int) -> Network:
         left = len(others)
         lags, write = offsets.lags[:left], offsets.write[:left]
         offsets = replace(offsets, lags=lags, read=offsets.read[:slot], write=write)
-    own, length = _codes(network, size)
-    looking = lag_beam(blueprint, network.wiring, 1, stream.seed)
+    own, length = own_codes(network, size)
+    known = [head.lag or 0 for head in stream.heads if head.layer == 0]
+    furthest = max([1, *known]) if _normalised(blueprint) else 1  # one gain for all of a layer
+    looking = lag_beam(blueprint, network.wiring, furthest, stream.seed)
     sight = look(looking, 1, at, blueprint, network.wiring)
-    _length(blueprint, _WRITTEN)
     head = Head(
         layer=0,
         index=slot * group,
@@ -129,65 +161,84 @@ def _remembering(network: Network, size: int) -> Network:
     return _with(network, replace(stream, heads=(*others, head), offsets=offsets))
 
 
-def _fetching(
+def _match(
     network: Network, size: int, slow: NDArray[np.int64], score: float, factor: float
-) -> Network:
-    """With the heads of the second layer, whose norm multiplies the stream by ``factor``.
+) -> dict[str, Any]:
+    """Queries and keys that compare a token's own code with the buffers, in the entries ``slow``.
 
-    ``score``: what two equal codes are compared to, before the scale of the attention.
+    ``score``: what two equal codes are compared to, before the scale of the attention;
+    ``factor``: what the second layer's norm multiplies the stream by. Where queries and keys
+    are normalised, their gains make the score, and one that is not an entry in ``slow`` is 1.
     """
-    stream, blueprint, wiring = network.stream, network.blueprint, network.wiring
-    at, written = stream.coordinates, _length(blueprint, _WRITTEN)
-    own, length = _codes(network, size)
+    blueprint, at = network.blueprint, network.stream.coordinates
+    own, length = own_codes(network, size)
     query, key = np.zeros((2, blueprint.head_width, blueprint.width))
-    query[slow[:size]] = np.sqrt(score) / (factor * length) * own.T
-    key[slow[:size]] = np.sqrt(score) / (factor * written) * at.buffer.T
-    match = Head(
-        layer=1,
-        index=0,
-        query=as_float(query),
-        key=as_float(key),
-        **linear_maps(blueprint, own / (factor * length), _length(blueprint, _COPIED) * at.buffer),
-    )
+    query[slow] = np.sqrt(score) / (factor * length) * own.T
+    key[slow] = np.sqrt(score) / (factor * _length(blueprint, _WRITTEN)) * at.buffer.T
+    match = {"query": as_float(query), "key": as_float(key)}
+    if _normalised(blueprint):
+        gain = np.ones(blueprint.head_width)
+        gain[slow] = np.sqrt(score / blueprint.head_width)
+        match |= {"query_gain": as_float(gain), "key_gain": as_float(gain)}
+    return match
+
+
+def _fetching(
+    network: Network, match: dict[str, Any], size: int, votes: tuple[Floats, Floats], factor: float
+) -> Network:
+    """With the heads of the second layer, as many as it takes to read and add ``votes``.
+
+    Unless the head is tied, they fetch the code into the buffer, too, and one more empties it.
+    """
+    stream, blueprint = network.stream, network.blueprint
+    at, (read, write) = stream.coordinates, votes
+    others: list[dict[str, Any]] = []
+    if not blueprint.tied:
+        own, length = own_codes(network, size)
+        read = np.concatenate((own / (factor * length), read), axis=1)
+        write = np.concatenate((_length(blueprint, COPIED) * at.buffer, write), axis=1)
+        match, empty = _emptying(network, match, factor)
+        others.append(empty)
+    group, wide = blueprint.heads // blueprint.kv_heads, blueprint.head_width
+    parts = [slice(low, low + wide) for low in range(0, read.shape[1], wide)]
+    fetching = (match | linear_maps(blueprint, read[:, part], write[:, part]) for part in parts)
+    added = enumerate((*fetching, *others))
+    heads = (Head(layer=1, index=place * group, **maps) for place, maps in added)
+    return _with(network, replace(stream, heads=(*stream.heads, *heads)))
+
+
+def _emptying(
+    network: Network, match: dict[str, Any], factor: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``match`` with the gains of its layer, and what a head is that empties the buffer."""
+    stream, blueprint, wiring = network.stream, network.blueprint, network.wiring
+    at = stream.coordinates
     layer = replace(wiring, scales=wiring.scales[1:], windows=wiring.windows[1:])
-    looking = lag_beam(blueprint, layer, 0, stream.seed)
-    empty = Head(
-        layer=1,
-        index=blueprint.heads // blueprint.kv_heads,
-        lag=0,
-        **look(looking, 0, replace(at, shrink=factor), blueprint, layer),
-        **linear_maps(blueprint, at.buffer / factor, -at.buffer),
-    )
-    return _with(network, replace(stream, heads=(*stream.heads, match, empty)))
+    # One gain serves all heads of a layer: the beam leaves the match's entries alone.
+    slowest = _SLOW if _normalised(blueprint) else 0.0
+    looking = lag_beam(blueprint, layer, 0, stream.seed, slowest)
+    sight = look(looking, 0, replace(at, shrink=factor), blueprint, layer)
+    if _normalised(blueprint):
+        compared = match["query"].any(dim=1)
+        gain = torch.where(compared, match["query_gain"], sight["query_gain"])
+        gains = {"query_gain": gain, "key_gain": gain}
+        match, sight = match | gains, sight | gains
+    return match, sight | linear_maps(blueprint, at.buffer / factor, -at.buffer) | {"lag": 0}
 
 
-def _voting(network: Network, size: int, unigram: NDArray[np.int64]) -> Network:
-    """With logits that rise in proportion to log 1/p for a token that was copied alone."""
-    stream = network.stream
-    tokens, mass = len(unigram), unigram / unigram.sum()
-    own, length = _codes(network, size)
-    codes = stream.embed[:tokens].double().cpu().numpy() @ own
-    surprise = -np.log(np.maximum(unigram, _UNSEEN) / unigram.sum())
-    rise = _VOTE * surprise / (mass @ surprise) * length / _length(network.blueprint, _COPIED)
-    votes = codes * (rise / (codes**2).sum(axis=1))[:, None]
-    head = stream.unembed.double().cpu().numpy().copy()
-    head[:tokens] += (votes - mass @ votes) @ stream.coordinates.buffer.T
-    return _with(network, replace(stream, head=as_float(head)))
+def _steadied(
+    network: Network, stream: TokenStream, windows: NDArray[np.int64], built_for: float
+) -> Network:
+    """With the lift of a tied head, ``built_for`` one factor of its norm, set for that there is."""
+    lift, *others = network.stream.units
+    factor = network.mean_factor(stream, windows, lift.layer)
+    units = (at_norm(lift, factor / built_for), *others)
+    return _with(network, replace(network.stream, units=units))
 
 
-def _scaled(network: Network, gain: float) -> Network:
-    """With the votes for what was copied multiplied by ``gain``."""
-    stream, buffer = network.stream, network.stream.coordinates.buffer
-    head = stream.unembed.double().cpu().numpy()
-    scaled = head + (gain - 1) * (head @ buffer) @ buffer.T
-    return _with(network, replace(stream, head=as_float(scaled)))
-
-
-def _codes(network: Network, size: int) -> tuple[Floats, float]:
-    """Coordinates of the codes that are matched and copied, (d, size), and their rms length."""
-    own = network.stream.coordinates.filler[:, :size]
-    codes = network.stream.embed.double().cpu().numpy() @ own
-    return own, float(np.sqrt((codes**2).sum(axis=1).mean()))
+def _normalised(blueprint: Blueprint) -> bool:
+    """Whether queries and keys are normalised, with one gain for all heads of a layer."""
+    return holds(blueprint, Role.Q_NORM, Kind.WEIGHT)
 
 
 def _length(blueprint: Blueprint, share: float) -> float:

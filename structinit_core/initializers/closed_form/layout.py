@@ -54,8 +54,8 @@ class Coordinates:
 
     prediction: x, (d, r), which the head reads, or the first feed-forward where it is tied;
     output: (d, r), where the head reads it, the same unless it is tied; identity: f, (d, c),
-    that other parts read. filler: random-sign codes that bring tokens to one length. carrier:
-    (d, 1), of biases. positions: (d, 2m), empty where they are rotary.
+    that other parts read. filler: random-sign codes that bring tokens to one length and that no
+    head reads. carrier: (d, 1), of biases. positions: (d, 2m), empty where they are rotary.
     constant: (d, 1), in which every row holds ``level``, 0 where none does. buffer: (d, n),
     left empty for what heads write; n is 0 until one does. scale: what a code is multiplied
     by; shrink: what the first norm multiplies the stream by; position_length: of a position

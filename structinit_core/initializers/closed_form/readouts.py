@@ -25,7 +25,6 @@ from structinit_core.initializers.closed_form.reading import (
 from structinit_core.initializers.closed_form.refit import sparse
 from structinit_core.initializers.closed_form.sampled_moments import SampledMoments
 from structinit_core.initializers.closed_form.solver import EXACT_VOCABULARY, SAMPLED_COLUMNS
-from structinit_core.initializers.closed_form.tied import lift_layer
 from structinit_core.linalg import generator
 from structinit_core.progress import Progress
 
@@ -79,7 +78,7 @@ def place_readouts(
     pairs = pair_contexts(TrigramRows(model), reading.columns, units * _CANDIDATES, stream.seed)
     drawn = drawn_columns(model, stream)
     best = judge(network)
-    first = lift_layer(blueprint, network.wiring) if blueprint.tied else 0
+    first = stream.units[0].layer if blueprint.tied else 0
     for layer in range(first, blueprint.layers):
         used = sum(len(part.up) for part in network.stream.units if part.layer == layer)
         count = min(units - used, len(pairs.ids) // _PAIRS_PER_UNIT)
@@ -134,7 +133,7 @@ def keyed(network: Network, pairs: PairContexts, chosen: Tensor, layer: int) -> 
     """
     at, blueprint = network.stream.coordinates, network.blueprint
     known = np.concatenate((at.prediction, at.identity), axis=1)
-    if blueprint.tied and layer > lift_layer(blueprint, network.wiring):
+    if blueprint.tied and layer > network.stream.units[0].layer:
         known = at.output
     read = as_float(known).to(pairs.ids.device)
     normed = network.normalised(stream_after(network, pairs.ids, layer))

@@ -35,17 +35,15 @@ def with_buffer(network: Network, size: int, mass: Floats) -> Network:
     free = held + at.filler.shape[1]
     kept = min(held, max(0, free - 2 * size))
     head = stream.unembed.double().cpu().numpy()[:tokens]
-    axes = _axes(codes - known @ _regressed(known, codes, mass), head, at, stream.heads, mass)
+    axes = _axes(codes - known @ regressed(known, codes, mass), head, at, stream.heads, mass)
     identity, spare = at.identity @ axes[:, :kept], at.identity @ axes[:, kept:]
     blank = np.concatenate((at.filler, spare), axis=1)
     into, buffer = np.split(blank, [free - kept - size], axis=1)
-    rows = embed - (embed @ at.carrier) @ at.carrier.T
-    length = float(np.sqrt((rows**2).sum(axis=1).mean()))
-    rows -= (rows @ blank) @ blank.T
+    length = float(np.sqrt((embed**2).sum(axis=1).mean()))
     carried = embed - (embed @ blank) @ blank.T
-    carried += filler(rows, length, into, stream.seed, "identity beside a buffer")
+    carried += filler(carried, length, into, stream.seed, "identity beside a buffer")
     read = np.concatenate((known, source @ identity), axis=1)
-    rule = _regressed(read, source @ spare, mass)
+    rule = regressed(read, source @ spare, mass)
     basis = np.concatenate((at.prediction, identity), axis=1) @ rule
     heads = tuple(_redirected(head, spare, basis) for head in stream.heads)
     moved = replace(
@@ -69,7 +67,8 @@ def _axes(
     matters = np.zeros((size, size))
     for each in heads:
         reads = each.value.double().cpu().numpy() @ at.identity
-        logits = centred @ (each.output.double().cpu().numpy() @ reads)
+        written = at.prediction.T @ each.output.double().cpu().numpy()
+        logits = centred @ at.output @ written @ reads
         matters += logits.T @ logits
     values, vectors = np.linalg.eigh(matters)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -79,7 +78,7 @@ def _axes(
     return axes
 
 
-def _regressed(known: Floats, wanted: Floats, mass: Floats) -> Floats:
+def regressed(known: Floats, wanted: Floats, mass: Floats) -> Floats:
     """The linear map from ``known`` (V, a) that is nearest ``wanted`` (V, b): (a, b)."""
     weighted = mass[:, None] * known
     square: Floats = known.T @ weighted

@@ -49,9 +49,9 @@ def tied_reads(blueprint: Blueprint) -> int:
     return 2 * parts.prediction + fillers + 1 + (blueprint.norm is Norm.RMS)
 
 
-def lift_layer(blueprint: Blueprint, wiring: Wiring) -> int:
-    """The first layer whose feed-forward takes in what the heads of the first have added."""
-    return 1 if wiring.parallel and blueprint.layers > 1 else 0
+def lift_layer(blueprint: Blueprint, wiring: Wiring, after: int = 0) -> int:
+    """The first layer whose feed-forward takes in what the heads of layer ``after`` have added."""
+    return after + 1 if wiring.parallel and blueprint.layers > after + 1 else after
 
 
 def place_tied(
@@ -153,7 +153,7 @@ def place_tied(
             prediction=into_x,
             output=into_w,
             identity=into_f,
-            filler=into_fill_x,
+            filler=into_fill_w,
             carrier=into_bias,
             positions=into_p,
             constant=into_constant,
