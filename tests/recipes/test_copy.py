@@ -29,8 +29,8 @@ CONFIGS = {
 }
 TIED = ROTARY | {"intermediate_size": 768, "tie_word_embeddings": True}
 TIED_CONFIGS = {
-    "gpt2": CONFIGS["gpt2"] | {"tie_word_embeddings": True},
-    "llama": CONFIGS["llama"] | TIED,
+    "gpt2": CONFIGS["gpt2"] | {"hidden_size": 192, "tie_word_embeddings": True},
+    "llama": TIED,
     "gpt_neox": TIED | {"num_hidden_layers": 3},
     "qwen3": CONFIGS["qwen3"] | TIED,
 }
@@ -38,11 +38,12 @@ TIED_CONFIGS = {
 
 @pytest.fixture(scope="module")
 def repeats(book: Path, counts_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Counts of the book with every line said twice."""
+    """Counts of the book with every eight words said twice."""
     directory = tmp_path_factory.mktemp("repeats")
-    lines = gzip.decompress(book.read_bytes()).decode().splitlines()
+    words = gzip.decompress(book.read_bytes()).decode().split()
+    parts = [" ".join(words[at : at + 8]) for at in range(0, len(words), 8)]
     text = directory / "text.txt"
-    text.write_text("\n".join(f"{line} {line}" for line in lines))
+    text.write_text("\n".join(f"{part} {part}" for part in parts))
     tokenizer = counts_path / "tokenizer.json"
     source = CountSource([text], tokenizer=tokenizer, border=Border.LINE, holdout=0.1)
     count_corpus(source, directory / "counts")
@@ -78,14 +79,21 @@ def test_the_model_copies_as_its_predictor_does(repeats: Path, tmp_path: Path, f
 
 @pytest.mark.parametrize("family", TIED_CONFIGS)
 def test_a_tied_model_copies_too(repeats: Path, tmp_path: Path, family: str) -> None:
-    """Beside offsets, whose heads its lift takes in one layer later; readouts come behind both."""
-    job = make_job(family, repeats, tmp_path, TIED_CONFIGS)
-    stages = ("bigram", "offsets", "copy", "readouts")
-    closed_form(dataclasses.replace(job, stages=stages), tmp_path / "out")
+    closed_form(make_job(family, repeats, tmp_path, TIED_CONFIGS), tmp_path / "out")
     report = read_report(tmp_path / "out")
     assert report.value("law.offline_minus_model") < 1e-3
     assert report.value("worth.copy") > 0.1
     assert report.value("induction.score") > report.value("induction.without_copy") + 0.5
+
+
+def test_a_tied_model_copies_between_offsets_and_readouts(repeats: Path, tmp_path: Path) -> None:
+    """Its lift takes in what the second layer adds, and the readouts come behind it."""
+    job = make_job("gpt_neox", repeats, tmp_path, TIED_CONFIGS)
+    stages = ("bigram", "offsets", "copy", "readouts")
+    closed_form(dataclasses.replace(job, stages=stages), tmp_path / "out")
+    report = read_report(tmp_path / "out")
+    assert report.value("law.offline_minus_model") < 1e-3
+    assert all(report.value(f"worth.{stage}") > 0 for stage in stages[1:])
 
 
 def test_copying_that_does_not_help_leaves_no_trace(
