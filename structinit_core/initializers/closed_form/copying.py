@@ -20,11 +20,10 @@ from structinit_core.initializers.closed_form.copy_votes import (
     scaled_votes,
 )
 from structinit_core.initializers.closed_form.layout import Stream, divide
-from structinit_core.initializers.closed_form.lift import at_norm
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.parts import Head, as_float, holds, linear_maps
 from structinit_core.initializers.closed_form.room import with_buffer
-from structinit_core.initializers.closed_form.tied import lift_layer
+from structinit_core.initializers.closed_form.tied import lift_layer, steadied
 from structinit_core.model import Wiring, read_wiring
 
 _LEAST, _MOST = 8, 32
@@ -86,7 +85,7 @@ def place_copy(
     it. The buffer comes out of the identity codes
     (:func:`~structinit_core.initializers.closed_form.room.with_buffer`); where the first
     layer has no keys left, the last heads of it are given up. Half of the second layer's keys
-    and values are used at most. Cost: at most some forty passes over 4,096 tokens, and V·d².
+    and values are used at most. Cost: at most fifty passes over 4,096 tokens, and V·d².
     Source: Elhage et al. 2021 (induction heads); by weights as in closed-form note 3.6 and
     prototype section 5, which neither empties the buffer nor weighs votes.
     """
@@ -112,7 +111,7 @@ def place_copy(
         read, write = votes
         built = _fetching(standing, match, size, (read / factor, vote * write), factor)
         if blueprint.tied:
-            return _steadied(built, held_out, sample, built_for)
+            return steadied(built, held_out, sample, built_for)
         built = buffer_votes(built, size, unigram)
         buffer = as_float(built.stream.coordinates.buffer).to(built.stream.embed.device)
         return scaled_votes(built, built.gain(held_out, sample, buffer))
@@ -224,16 +223,6 @@ def _emptying(
         gains = {"query_gain": gain, "key_gain": gain}
         match, sight = match | gains, sight | gains
     return match, sight | linear_maps(blueprint, at.buffer / factor, -at.buffer) | {"lag": 0}
-
-
-def _steadied(
-    network: Network, stream: TokenStream, windows: NDArray[np.int64], built_for: float
-) -> Network:
-    """With the lift of a tied head, ``built_for`` one factor of its norm, set for that there is."""
-    lift, *others = network.stream.units
-    factor = network.mean_factor(stream, windows, lift.layer)
-    units = (at_norm(lift, factor / built_for), *others)
-    return _with(network, replace(network.stream, units=units))
 
 
 def _normalised(blueprint: Blueprint) -> bool:

@@ -9,17 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from structinit_core.cooc import KneserNey
-from structinit_core.corpus import TokenStream, spread
+from structinit_core.corpus import spread
 from structinit_core.initializers.closed_form.attention import lag_heads
 from structinit_core.initializers.closed_form.codes import LogBilinear
 from structinit_core.initializers.closed_form.contexts import TextContexts
 from structinit_core.initializers.closed_form.layout import FILLER_DIMENSIONS, divide
-from structinit_core.initializers.closed_form.lift import at_norm
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.offset_fit import OFFSET_STEPS, fit_offsets
 from structinit_core.initializers.closed_form.recalibrate import scaled
 from structinit_core.initializers.closed_form.stages import SAMPLED_TOKENS, head_lags
-from structinit_core.initializers.closed_form.tied import place_codes
+from structinit_core.initializers.closed_form.tied import place_codes, steadied
 from structinit_core.progress import Progress
 
 _CPU = torch.device("cpu")
@@ -67,15 +66,9 @@ def place_offsets(
         heads = lag_heads(model, stream, blueprint, network.wiring)
         stream = replace(stream, heads=heads, offsets=fitted.to(_CPU))
         built = replace(network, stream=stream).to(codes.left.device)
-        return steadied(built, held_out, sample) if blueprint.tied else built
+        if not blueprint.tied:
+            return built
+        return steadied(built, held_out, sample, stream.coordinates.shrink)
 
     gain = placed(fitted.codes).gain(held_out, sample)
     return placed(scaled(fitted.codes, gain))
-
-
-def steadied(network: Network, stream: TokenStream, windows: Windows) -> Network:
-    """A tied head's network with its lift set for the norm that heads leave on the windows."""
-    lift, *others = network.stream.units
-    factor = network.mean_factor(stream, windows, lift.layer)
-    units = at_norm(lift, factor / network.stream.coordinates.shrink)
-    return replace(network, stream=replace(network.stream, units=(units, *others)))

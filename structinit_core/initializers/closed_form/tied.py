@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from structinit_core.blueprint import Blueprint, Norm
+from structinit_core.corpus import TokenStream
 from structinit_core.initializers.closed_form.codes import LogBilinear
 from structinit_core.initializers.closed_form.layout import (
     CARRIER_ENERGY,
@@ -16,7 +20,13 @@ from structinit_core.initializers.closed_form.layout import (
     divide,
     place,
 )
-from structinit_core.initializers.closed_form.lift import LinearMap, lift_units, refuse_narrow
+from structinit_core.initializers.closed_form.lift import (
+    LinearMap,
+    at_norm,
+    lift_units,
+    refuse_narrow,
+)
+from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.parts import as_float
 from structinit_core.initializers.closed_form.rows import (
     Floats,
@@ -177,6 +187,19 @@ def _shortened(codes: Tensor | None, tokens: int, longest: float) -> tuple[Float
     rows = codes.double().numpy()
     factors = np.minimum(1.0, longest / np.maximum(np.linalg.norm(rows, axis=1), 1e-30))
     return rows * factors[:, None], int((factors < 1).sum())
+
+
+def steadied(
+    network: Network, stream: TokenStream, windows: NDArray[np.int64], built_for: float
+) -> Network:
+    """With the lift of a tied head set for the norm that heads leave on the windows.
+
+    ``built_for``: what that norm multiplied the stream by when it was built.
+    """
+    lift, *others = network.stream.units
+    factor = network.mean_factor(stream, windows, lift.layer)
+    units = (at_norm(lift, factor / built_for), *others)
+    return replace(network, stream=replace(network.stream, units=units))
 
 
 def place_codes(
