@@ -49,8 +49,9 @@ def predicted_votes(network: Network, size: int, mass: Floats) -> tuple[Floats, 
     values, axes = np.linalg.eigh(right.T @ (mass[:, None] * right))
     axes /= np.sqrt(np.maximum(values, _RIDGE * values[-1]))
     rule = regressed(rows, right @ axes, mass)
-    told = np.sqrt(mass)[:, None] * (rows @ rule)
-    first = np.linalg.svd(told, full_matrices=False)[2][:size].T
+    told = rows @ rule
+    _, directions = np.linalg.eigh(told.T @ (mass[:, None] * told))
+    first = directions[:, ::-1][:, :size]
     read, write = rule @ first, axes @ first
     rise = mass @ ((rows @ read) * (right @ write)).sum(axis=1)
     return held @ read, at.scale / max(rise, _RIDGE) * at.prediction @ write
