@@ -32,7 +32,10 @@ def test_readme_s_table_is_the_result() -> None:
 
 
 EPOCHS = sorted((ROOT / "fixtures/results/one-epoch").glob("*/race.json"))
-EPOCHS.append(ROOT / "fixtures/results/wikitext-2-four-epochs/race.json")
+EPOCHS += [
+    ROOT / "fixtures/results" / name / "race.json"
+    for name in ("wikitext-2-four-epochs", "four-texts")
+]
 
 
 @pytest.mark.parametrize("path", EPOCHS, ids=[path.parent.name for path in EPOCHS])
