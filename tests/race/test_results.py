@@ -34,7 +34,7 @@ def test_readme_s_table_is_the_result() -> None:
 EPOCHS = sorted((ROOT / "fixtures/results/one-epoch").glob("*/race.json"))
 EPOCHS += [
     ROOT / "fixtures/results" / name / "race.json"
-    for name in ("wikitext-2-four-epochs", "four-texts")
+    for name in ("wikitext-2-four-epochs", "four-texts", "arxiv-abstracts-d256")
 ]
 
 
