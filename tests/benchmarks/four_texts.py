@@ -32,6 +32,12 @@ def documents(data: Path, code: Path, part: str) -> Iterator[str]:
     yield from read_documents([code / f"{part}.jsonl"])
 
 
+def code_corpus(data: Path, output: Path) -> None:
+    """Make the corpus of source files from this interpreter's standard library."""
+    recipe = data / "code-python-a" / "make_code_corpus.py"
+    subprocess.run([sys.executable, recipe, output], check=True, stdout=subprocess.DEVNULL)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -39,8 +45,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as code:
-        recipe = arguments.data / "code-python-a" / "make_code_corpus.py"
-        subprocess.run([sys.executable, recipe, code], check=True, stdout=subprocess.DEVNULL)
+        code_corpus(arguments.data, Path(code))
         for part in PARTS:
             found = list(documents(arguments.data, Path(code), part))
             found.sort(key=lambda text: hashlib.sha256(text.encode()).digest())

@@ -11,23 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
-import measure
+from four_texts import code_corpus
+from measure import initctl
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "fixtures" / "configs" / "gpt2-d256-l4.json"
 TITLES, ABSTRACTS = ("--documents", "title"), ("--text-field", "abstract")
-
-
-def initctl(*arguments: object) -> tuple[dict[str, object], float, float]:
-    """Parsed stdout, CPU seconds and peak memory in GiB of one ``initctl`` process."""
-    done = measure.initctl(*arguments, "--json")
-    return json.loads(done.output), done.cpu, done.peak
 
 
 def main() -> None:
@@ -39,11 +31,7 @@ def main() -> None:
     data = arguments.data
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
-        subprocess.run(
-            [sys.executable, data / "code-python-a" / "make_code_corpus.py", work],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        code_corpus(data, work)
         wiki, books, papers = (
             data / name for name in ("wikitext-2", "gutenberg-a", "arxiv-abstracts-a")
         )
@@ -56,23 +44,22 @@ def main() -> None:
         for name, (pattern, options) in corpora.items():
             train, valid = (str(pattern).format(part) for part in ("train", "valid"))
             counts, output = work / f"{name}.counts", work / f"{name}.out"
-            initctl("cooc", train, *options, "--train-tokenizer", 8192, "-o", counts)
-            began = time.perf_counter()
-            _, spent, peak = initctl(
+            initctl("cooc", train, *options, "--train-tokenizer", 8192, "-o", counts, "-q")
+            compiled = initctl(
                 *("closed-form", "--config", arguments.config, "--counts", counts),
-                *("--corpus", train, *options, "--stages", arguments.stages, "-o", output),
+                *("--corpus", train, *options, "--stages", arguments.stages, "-o", output, "-q"),
             )
-            wall = time.perf_counter() - began
-            report, *_ = initctl(  # 3G leaves out the cosine with k0: minutes, and no loss
+            judged = initctl(  # 3G leaves out the cosine with k0: minutes, and no loss
                 *("diagnose", output, "--counts", counts, "--memory", "3G"),
-                *("--text", valid, *options),
+                *("--text", valid, *options, "--json"),
             )
+            report = json.loads(judged.output)
             losses = {check["name"]: check["value"] for check in report["checks"]}
             kn2, kn3, found = (losses[f"loss.{at}"] for at in ("kn2", "kn3", "model"))
             print(
                 f"{name:18} model {found:.4f}  KN-2 {kn2:.4f}  KN-3 {kn3:.4f}  "
                 f"closed {(kn2 - found) / (kn2 - kn3):.0%}  "
-                f"{wall:.0f} s, {spent:.0f} s CPU, {peak:.2f} GiB",
+                f"{compiled.wall:.0f} s, {compiled.cpu:.0f} s CPU, {compiled.peak:.2f} GiB",
                 flush=True,
             )
 

@@ -83,5 +83,4 @@ def scaled_votes(network: Network, gain: float) -> Network:
 
 
 def _with_head(network: Network, head: Floats) -> Network:
-    stream = replace(network.stream, head=as_float(head))
-    return replace(network, stream=stream).to(network.stream.embed.device)
+    return network.with_stream(replace(network.stream, head=as_float(head)))

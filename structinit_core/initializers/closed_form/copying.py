@@ -19,7 +19,7 @@ from structinit_core.initializers.closed_form.copy_votes import (
     predicted_votes,
     scaled_votes,
 )
-from structinit_core.initializers.closed_form.layout import Stream, divide
+from structinit_core.initializers.closed_form.layout import divide
 from structinit_core.initializers.closed_form.network import Network
 from structinit_core.initializers.closed_form.parts import Head, as_float, holds, linear_maps
 from structinit_core.initializers.closed_form.room import with_buffer
@@ -101,7 +101,7 @@ def place_copy(
         lift, *others = standing.stream.units
         built_for = network.mean_factor(held_out, sample, lift.layer)
         lift = replace(lift, layer=lift_layer(blueprint, wiring, 1))
-        standing = _with(standing, replace(standing.stream, units=(lift, *others)))
+        standing = standing.with_stream(replace(standing.stream, units=(lift, *others)))
     factor = standing.mean_factor(held_out, sample, 1)
     scale = wiring.scales[1] * wiring.rotary_scale**2
     held = max(1, blueprint.kv_heads // 2) * blueprint.head_width
@@ -157,7 +157,7 @@ def _remembering(network: Network, size: int) -> Network:
             blueprint, own / (at.shrink * length), _length(blueprint, _WRITTEN) * at.buffer
         ),
     )
-    return _with(network, replace(stream, heads=(*others, head), offsets=offsets))
+    return network.with_stream(replace(stream, heads=(*others, head), offsets=offsets))
 
 
 def _match(
@@ -203,7 +203,7 @@ def _fetching(
     fetching = (match | linear_maps(blueprint, read[:, part], write[:, part]) for part in parts)
     added = enumerate((*fetching, *others))
     heads = (Head(layer=1, index=place * group, **maps) for place, maps in added)
-    return _with(network, replace(stream, heads=(*stream.heads, *heads)))
+    return network.with_stream(replace(stream, heads=(*stream.heads, *heads)))
 
 
 def _emptying(
@@ -232,7 +232,3 @@ def _normalised(blueprint: Blueprint) -> bool:
 
 def _length(blueprint: Blueprint, share: float) -> float:
     return float(share * np.sqrt(blueprint.width))
-
-
-def _with(network: Network, stream: Stream) -> Network:
-    return replace(network, stream=stream).to(network.stream.embed.device)

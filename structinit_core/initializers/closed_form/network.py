@@ -31,6 +31,10 @@ class Network(Layers):
         """The same on ``device``."""
         return replace(self, stream=self.stream.to(device))
 
+    def with_stream(self, stream: Stream) -> Network:
+        """The same with ``stream``, on the device of the one it has."""
+        return replace(self, stream=stream.to(self.stream.embed.device))
+
     def with_units(self, part: Units) -> Network:
         """The same with ``part`` after the units it has."""
         return replace(self, stream=replace(self.stream, units=(*self.stream.units, part)))

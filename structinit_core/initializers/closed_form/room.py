@@ -52,7 +52,7 @@ def with_buffer(network: Network, size: int, mass: Floats) -> Network:
         heads=heads,
         coordinates=replace(at, identity=identity, filler=into, buffer=buffer),
     )
-    return replace(network, stream=moved).to(stream.embed.device)
+    return network.with_stream(moved)
 
 
 def _axes(
